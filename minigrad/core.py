@@ -1,0 +1,451 @@
+"""The engine: Op, and how a cotangent is pulled back through the graph.
+
+An Op class is an operation; an Op instance is one application of it, and is the node of the graph. A tensor knows the op
+that made it, an op knows the ops that made its inputs, and nothing points the other way: dropping the last tensor
+drops the graph, without a cycle to collect.
+
+Gradients are collected in *slots*. The slot of a tensor is the op that made it or, for a leaf, the tensor itself.
+
+Who may write into a gradient: what an op's `backward` returned is *borrowed* (it may be the incoming gradient itself,
+or something the op saved) unless the class says `fresh`. Only memory that the engine owns, because it is fresh or the
+sum of two others, is added to in place; what a leaf keeps in `.grad` is always owned.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import backend
+from .backend import Array
+from .dtypes import Number, ours
+from .grad_mode import mode, set_grad_enabled
+from .tensor import Tensor, wrap
+
+_serials = itertools.count()
+
+
+class Op:
+    """One operation. `forward` takes and returns arrays; `backward` takes and returns tensors, built of ops.
+
+    Because `backward` is made of ops, gradients of gradients come by themselves.
+
+    A subclass writes
+        forward(self, *arrays): the result. Python numbers arrive as they are. What `apply` was given by keyword is on self.
+        backward(self, g): for each input its gradient, of the input's shape, or None. It may read `self.inputs` (tensors),
+            `self.output` (a tensor, where `keeps_output`), `self.saved` (arrays that forward put there), `self.needs(i)`.
+    """
+
+    reads: ClassVar[tuple[tuple[int, ...], ...] | None] = None
+    """reads[i]: the inputs whose values the gradient of input i is computed from. None: all. Others are not kept alive."""
+    keeps_output: ClassVar[bool] = False
+    """backward reads self.output."""
+    fresh: ClassVar[bool] = False
+    """Every array that backward returns was made there and is kept by nobody else, so the engine may add to it in place."""
+    view: ClassVar[bool] = False
+    """The result may share memory with the first input."""
+    label: str = "OpBackward0"
+    """How `grad_fn` prints."""
+
+    serial: int
+    parents: tuple[Op | Tensor | None, ...] = ()
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    saved: Any
+    freed: bool = False
+    retained: weakref.ref[Tensor] | None = None
+
+    def __init_subclass__(cls) -> None:
+        if "label" not in cls.__dict__:
+            cls.label = f"{cls.__name__}Backward0"
+
+    def forward(self, *arrays: Array) -> Array:
+        raise NotImplementedError(f"{type(self).__name__}.forward is not written")
+
+    def backward(self, g: Tensor) -> Sequence[Tensor | Patch | None]:
+        raise NotImplementedError(f"{type(self).__name__}.backward is not written: it has no gradient")
+
+    @classmethod
+    def apply(cls, *inputs: Tensor | Number, **params: Any) -> Tensor:
+        """Run forward on the inputs' arrays and, where a gradient may be asked for, remember how the result came about."""
+        op = cls()
+        if params:
+            op.__dict__.update(params)
+        arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
+        try:
+            array = op.forward(*arrays)
+        except (TypeError, ValueError, AttributeError):
+            backend.namespace(*arrays)  # says so if the reason is that the inputs are on two devices
+            raise
+        y = wrap(array)
+        if cls.view and backend.shares_memory(arrays[0], y.array):
+            x: Any = inputs[0]
+            y._version = x.version()
+            y._epoch = x._epoch
+        if mode.recording:
+            for x in inputs:
+                if isinstance(x, Tensor) and x._requires_grad:
+                    op._record(inputs, y)
+                    break
+        return y
+
+    def _record(self, inputs: tuple[Any, ...], y: Tensor) -> None:
+        parents = []
+        for x in inputs:
+            if not isinstance(x, Tensor):
+                parents.append(None)
+                continue
+            if x._version is not None:
+                x.check_history(self.name)
+            parents.append(x.slot if x._requires_grad else None)
+        self.parents = tuple(parents)
+        self.serial = next(_serials)  # an op is always younger than its inputs
+        self.shape, self.dtype = y.array.shape, y.array.dtype
+        kept = self._kept(tuple([p is not None for p in parents]))
+        self._inputs = tuple([x if keep else None for x, keep in zip(inputs, kept, strict=True)])
+        self._versions = tuple([x._version.writes if isinstance(x, Tensor) and x._version else 0 for x in self._inputs])
+        if self.keeps_output:
+            self.saved = (y.array, y.version(), y.version().writes)
+        y.op, y._requires_grad = self, True
+
+    @classmethod
+    @cache
+    def _kept(cls, needs: tuple[bool, ...]) -> tuple[bool, ...]:
+        """Which inputs backward will read, given which of them need a gradient."""
+        if cls.reads is None:
+            return (True,) * len(needs)
+        if not cls.reads:
+            return (False,) * len(needs)
+        read = {j for need, js in zip(needs, cls.reads, strict=True) if need for j in js}
+        return tuple(j in read for j in range(len(needs)))
+
+    @property
+    def name(self) -> str:
+        return self.label.partition("Backward")[0]
+
+    def needs(self, i: int) -> bool:
+        """True if a gradient is wanted for input i."""
+        return self.parents[i] is not None
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The inputs that `reads` names (None for the others).
+
+        Raises:
+            RuntimeError: the graph was freed, or an input was changed in place since.
+        """
+        for x, version in zip(self._inputs, self._versions, strict=True):
+            if isinstance(x, Tensor) and x._version is not None and x._version.writes != version:
+                raise self._changed(f"its input of shape {tuple(x.shape)}")
+        return self._inputs
+
+    @property
+    def output(self) -> Tensor:
+        """The result as a tensor made by this op, so that it can be differentiated again. Needs `keeps_output`."""
+        array, version, writes = self.saved
+        if version.writes != writes:
+            raise self._changed(f"its result of shape {tuple(array.shape)}")
+        y = wrap(array)
+        y.op, y._requires_grad = self, True
+        return y
+
+    def _changed(self, what: str) -> RuntimeError:
+        return RuntimeError(
+            f"one of the variables needed for gradient computation has been modified by an inplace operation: "
+            f"{self.name} saved {what} for backward, and it was changed in place since. Use the form without the "
+            f"underscore, or change a clone()"
+        )
+
+    def free(self) -> None:
+        """Let go of what was kept for backward. An op that keeps nothing still works afterwards, as in torch."""
+        self.__dict__.pop("_inputs", None)
+        self.__dict__.pop("saved", None)
+        self.freed = True
+
+    def __getattr__(self, name: str) -> Any:  # only asked for what is not there
+        if self.freed and name in ("_inputs", "saved"):
+            raise RuntimeError(
+                f"Trying to backward through the graph a second time: what {self.name} saved was freed by the first "
+                f"backward. Pass retain_graph=True to the first one, or compute the loss again"
+            )
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+
+
+class Patch:
+    """A gradient that is zero outside some part of its tensor: that part, and where it belongs. See sparse.py."""
+
+    shape: tuple[int, ...]
+    visible: ClassVar[bool] | bool = False
+    """Shown to people as it is, not as the dense tensor it stands for."""
+    stays: ClassVar[bool] = False
+    """A leaf keeps it as it is in `.grad`, until somebody looks."""
+
+    def add_into(self, buffer: Array) -> None:
+        """buffer += this gradient, in place."""
+        raise NotImplementedError
+
+    def to_dense(self) -> Tensor:
+        """The gradient with its zeros, in new memory."""
+        raise NotImplementedError
+
+    def merge(self, other: Patch) -> Patch | None:
+        """Their sum as a patch, or None where a dense buffer is the better way."""
+        return None
+
+
+Gradient = Tensor | Patch
+
+
+def dense(g: Gradient) -> Tensor:
+    return g.to_dense() if isinstance(g, Patch) else g
+
+
+def plus(x: Gradient, y: Gradient, owned: bool) -> Gradient:
+    """x + y, in x's memory if that is owned. The result is owned in any case."""
+    if mode.recording:
+        return dense(x) + dense(y)
+    if isinstance(x, Patch):
+        if not isinstance(y, Patch):
+            x, y, owned = y, x, False
+        elif (merged := x.merge(y)) is not None:
+            return merged
+        else:
+            x, owned = x.to_dense(), True
+    if isinstance(y, Tensor):
+        if not owned:
+            return wrap(x.array + y.array)
+        x.array += y.array
+    else:
+        x = x if owned else wrap(x.array.copy())
+        y.add_into(x.array)
+    x.written()
+    return x
+
+
+class Cotangents:
+    """The gradients collected so far, by slot, and which of them are owned."""
+
+    def __init__(self) -> None:
+        self.of: dict[Op | Tensor, Gradient] = {}
+        self.owned: set[Op | Tensor] = set()
+
+    def collect(self, slot: Op | Tensor, g: Gradient, fresh: bool = False) -> None:
+        """Add g to what the slot holds."""
+        held = self.of.get(slot)
+        if held is None:
+            self.of[slot] = g
+            if fresh:
+                self.owned.add(slot)
+        else:
+            self.of[slot] = plus(held, g, slot in self.owned)
+            self.owned.add(slot)
+
+    def own(self, slot: Op | Tensor) -> Gradient:
+        """What the slot holds, in memory that nothing else refers to."""
+        g = self.of[slot]
+        return g if slot in self.owned or isinstance(g, Patch) else g.clone()
+
+
+def ops_behind(outputs: Iterable[Tensor], targets: set[Op | Tensor] | None) -> list[Op]:
+    """The ops that the outputs were computed by, youngest first: every op comes before the ops that made its inputs.
+
+    With targets, only those through which a target is reached.
+    """
+    seen: set[Op] = set()
+    stack = [y.op for y in outputs if y.op is not None]
+    while stack:  # not recursive: a graph may be deeper than Python's stack
+        op = stack.pop()
+        if op not in seen:
+            seen.add(op)
+            stack.extend([p for p in op.parents if isinstance(p, Op)])
+    if targets is not None:
+        useful = set(targets)
+        for op in sorted(seen, key=_by_serial):
+            if useful.isdisjoint(op.parents):
+                seen.remove(op)
+            else:
+                useful.add(op)
+    return sorted(seen, key=_by_serial, reverse=True)
+
+
+def _by_serial(op: Op) -> int:
+    return op.serial
+
+
+def pull(
+    outputs: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    targets: set[Op | Tensor] | None = None,
+    retain_graph: bool = False,
+    create_graph: bool = False,
+) -> Cotangents:
+    """Pull the outputs' cotangents back to the leaves, or to the targets, running each op's backward once.
+
+    When an op's turn comes, everything computed from its result has had its turn, so its cotangent is complete.
+    """
+    cotangents = Cotangents()
+    before = mode.recording
+    mode.recording = create_graph
+    try:
+        for y, g in zip(outputs, gradients, strict=True):
+            cotangents.collect(y.slot, g)
+        for op in ops_behind(outputs, targets):
+            if op not in cotangents.of:
+                continue
+            if op.retained is not None and (y := op.retained()) is not None:
+                deposit(y, cotangents.own(op))
+            g = dense(cotangents.of[op])
+            if targets is None or op not in targets:
+                del cotangents.of[op]
+            for i, (gx, parent) in enumerate(zip(op.backward(g), op.parents, strict=True)):
+                if gx is not None and parent is not None:
+                    cotangents.collect(parent, _fitting(gx, parent, op, i), op.fresh)
+            if not retain_graph:
+                op.free()
+    finally:
+        mode.recording = before
+    return cotangents
+
+
+def _fitting(gx: Gradient, parent: Op | Tensor, op: Op, i: int) -> Gradient:
+    """gx, checked to have its input's shape (nothing is summed or broadcast to fit) and cast to its dtype."""
+    array = parent.array if isinstance(parent, Tensor) else parent
+    if isinstance(gx, Patch):
+        return gx
+    if gx.array.shape != array.shape:
+        raise RuntimeError(f"{op.name}: backward returned a gradient of shape {gx.array.shape} for input {i} of shape {array.shape}")
+    return gx if gx.array.dtype == array.dtype else gx.to(ours(array.dtype))
+
+
+def deposit(leaf: Tensor, g: Gradient) -> None:
+    """Add g, which is owned, to leaf.grad."""
+    if isinstance(g, Patch) and not g.stays:
+        g = g.to_dense()
+    leaf._grad = g if leaf._grad is None else plus(leaf._grad, g, owned=True)
+
+
+def backward(
+    self: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Add d self / d leaf, weighted by `gradient`, to `.grad` of every leaf that requires it (torch.Tensor.backward).
+
+    Gradients accumulate: a second backward, of this or another graph, adds to what is there. If anything raises, no
+    `.grad` has changed.
+
+    Args:
+        gradient: the cotangent, of this tensor's shape; may be left out for a single number.
+        retain_graph: keep what the ops saved, so that backward can run again. Default: create_graph.
+        create_graph: record the backward pass too, so that the gradients can be differentiated.
+        inputs: collect only into these.
+
+    Raises:
+        RuntimeError: nothing here requires grad; no gradient given for more than one number; a gradient of another shape;
+            the graph was freed by an earlier backward; a saved tensor was changed in place.
+    """
+    chosen = [inputs] if isinstance(inputs, Tensor) else inputs
+    backward_all([self], [gradient], retain_graph, create_graph, chosen)
+
+
+def backward_all(
+    outputs: Sequence[Tensor],
+    gradients: Sequence[Tensor | None],
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Sequence[Tensor] | None = None,
+) -> None:
+    """`backward` of several tensors at once."""
+    targets = None if inputs is None else {x.slot for x in inputs}
+    retain = create_graph if retain_graph is None else retain_graph
+    seeds = [_seed(y, g, i) for i, (y, g) in enumerate(zip(outputs, gradients, strict=True))]
+    cotangents = pull(outputs, seeds, targets, retain, create_graph)
+    leaves = [slot for slot in cotangents.of if isinstance(slot, Tensor)] if inputs is None else inputs
+    with set_grad_enabled(create_graph):
+        for leaf in leaves:
+            if leaf.slot in cotangents.of:
+                deposit(leaf, cotangents.own(leaf.slot))
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of the outputs' (weighted) sum by the inputs, which may be leaves or not (torch.autograd.grad).
+
+    Args:
+        grad_outputs: for each output its cotangent; None for a single number.
+        create_graph: record the computation, so that the gradients can be differentiated.
+        allow_unused: give None for an input that the outputs do not depend on, instead of raising RuntimeError.
+    """
+    ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    gs = [grad_outputs] if grad_outputs is None or isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    if len(gs) != len(ys):
+        raise RuntimeError(f"grad: got {len(ys)} outputs and {len(gs)} grad_outputs")
+    for i, x in enumerate(xs):
+        if not x._requires_grad:
+            raise RuntimeError(f"One of the differentiated Tensors does not require grad: inputs[{i}], of shape {tuple(x.shape)}")
+    retain = create_graph if retain_graph is None else retain_graph
+    seeds = [_seed(y, g, i) for i, (y, g) in enumerate(zip(ys, gs, strict=True))]
+    cotangents = pull(ys, seeds, {x.slot for x in xs}, retain, create_graph)
+    result = []
+    with set_grad_enabled(create_graph):
+        for i, x in enumerate(xs):
+            if x.slot in cotangents.of:
+                g = cotangents.own(x.slot)
+                result.append(g.to_dense() if isinstance(g, Patch) and not g.visible else g)
+            elif allow_unused:
+                result.append(None)
+            else:
+                raise RuntimeError(
+                    f"One of the differentiated Tensors appears to not have been used in the graph: inputs[{i}], of shape "
+                    f"{tuple(x.shape)}. Set allow_unused=True if this is the desired behavior."
+                )
+    return tuple(result)
+
+
+def _seed(y: Tensor, g: Tensor | None, i: int) -> Tensor:
+    """The cotangent that y starts with."""
+    if not y._requires_grad:
+        made = "no operation on tensors that require grad made it" if mode.recording else "grad recording is off here (no_grad)"
+        raise RuntimeError(
+            f"element {i} of tensors does not require grad and does not have a grad_fn: {made}. Did you mean "
+            f"requires_grad=True on a leaf, or was the computation under no_grad or detached?"
+        )
+    y.check_history("backward")
+    if g is None:
+        if y.array.size != 1:
+            raise RuntimeError(
+                f"grad can be implicitly created only for scalar outputs, not for shape {tuple(y.shape)}: call .sum() or "
+                f".mean() first, or pass a gradient of that shape"
+            )
+        return wrap(backend.namespace(y.array).ones_like(y.array))
+    if not isinstance(g, Tensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+    if g.array.shape != y.array.shape:
+        raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and output[{i}] has a shape of {tuple(y.shape)}.")
+    return g if g.array.dtype == y.array.dtype else g.to(y.dtype)
+
+
+def retain_grad(self: Tensor) -> None:
+    """Keep the gradient of this tensor in `.grad` although an op made it (torch.Tensor.retain_grad)."""
+    if not self._requires_grad:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if self.op is not None:
+        self.op.retained = weakref.ref(self)

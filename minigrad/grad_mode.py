@@ -1,0 +1,74 @@
+"""Is a graph being recorded? One flag per thread, and the context managers that set it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from typing import Any, ClassVar
+
+
+class _Mode(threading.local):
+    recording = True
+
+
+mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """True where operations are recorded for backward (torch.is_grad_enabled)."""
+    return mode.recording
+
+
+class set_grad_enabled(ContextDecorator):
+    """Record operations, or do not: as a call, a `with` block or a decorator (torch.set_grad_enabled)."""
+
+    def __init__(self, enabled: bool):
+        self.before = mode.recording
+        self.enabled = mode.recording = bool(enabled)
+
+    def __enter__(self) -> None:
+        mode.recording = self.enabled
+
+    def __exit__(self, *exception: object) -> None:
+        mode.recording = self.before
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        mode.recording = self.before  # as a decorator it acts when the function runs, not here
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> set_grad_enabled:
+        return set_grad_enabled(self.enabled)
+
+
+class _Setting(ContextDecorator):
+    enabled: ClassVar[bool]
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        setting = super().__new__(cls)
+        setting.before = []  # a stack: one decorator serves recursive calls
+        return setting if function is None else setting(function)  # @no_grad works without parentheses, too
+
+    before: list[bool]
+
+    def __enter__(self) -> None:
+        self.before.append(mode.recording)
+        mode.recording = self.enabled
+
+    def __exit__(self, *exception: object) -> None:
+        mode.recording = self.before.pop()
+
+
+class no_grad(_Setting):
+    """Do not record: a `with` block or a decorator (torch.no_grad)."""
+
+    enabled = False
+
+
+class enable_grad(_Setting):
+    """Record again inside no_grad (torch.enable_grad)."""
+
+    enabled = True
+
+
+inference_mode = no_grad

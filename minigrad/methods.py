@@ -1,0 +1,209 @@
+"""Every method of Tensor that is an op, on one page.
+
+A method and a function of the same name are the same function: x.exp() is exp(x). Type checkers and editors read this class as
+a base of Tensor; at run time its contents are put into Tensor itself by the last line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import core, dtypes, fused, tensor
+from .ops import elementwise, indexing, inplace, linalg, reduction, shape
+from .ops.elementwise import cast
+
+if TYPE_CHECKING:
+    from .tensor import Tensor
+
+
+def _reflected(f: Any) -> Any:
+    def method(x: Tensor, y: Any) -> Tensor:
+        return f(y, x)
+
+    return method
+
+
+def _to(dtype: dtypes.dtype) -> Any:
+    def method(x: Tensor) -> Tensor:
+        return cast(x, dtype.numpy)
+
+    method.__doc__ = f"This tensor as {dtype.name}; itself if it is."
+    return method
+
+
+class TensorMethods:
+    # arithmetic
+    add = __add__ = __radd__ = elementwise.add
+    sub = subtract = __sub__ = elementwise.sub
+    mul = multiply = __mul__ = __rmul__ = elementwise.mul
+    div = divide = true_divide = __truediv__ = elementwise.div
+    floor_divide = __floordiv__ = elementwise.floor_divide
+    remainder = __mod__ = elementwise.remainder
+    pow = __pow__ = elementwise.pow
+    neg = negative = __neg__ = elementwise.neg
+    __rsub__ = _reflected(elementwise.sub)
+    __rtruediv__ = _reflected(elementwise.div)
+    __rfloordiv__ = _reflected(elementwise.floor_divide)
+    __rmod__ = _reflected(elementwise.remainder)
+    __rpow__ = _reflected(elementwise.pow)
+    matmul = __matmul__ = linalg.matmul
+    mm = linalg.mm
+    bmm = linalg.bmm
+    dot = linalg.dot
+    outer = linalg.outer
+    # functions of one number
+    exp = elementwise.exp
+    log = elementwise.log
+    sqrt = elementwise.sqrt
+    rsqrt = elementwise.rsqrt
+    square = elementwise.square
+    tanh = elementwise.tanh
+    sigmoid = elementwise.sigmoid
+    sin = elementwise.sin
+    cos = elementwise.cos
+    relu = elementwise.relu
+    abs = __abs__ = elementwise.abs
+    sign = elementwise.sign
+    floor = elementwise.floor
+    ceil = elementwise.ceil
+    trunc = elementwise.trunc
+    round = elementwise.round
+    clamp = clip = elementwise.clamp
+    softmax = fused.softmax
+    log_softmax = fused.log_softmax
+    # comparison and selection
+    eq = __eq__ = elementwise.eq  # type: ignore[assignment]
+    ne = __ne__ = elementwise.ne  # type: ignore[assignment]
+    lt = __lt__ = elementwise.lt
+    le = __le__ = elementwise.le
+    gt = __gt__ = elementwise.gt
+    ge = __ge__ = elementwise.ge
+    maximum = elementwise.maximum
+    minimum = elementwise.minimum
+    masked_fill = elementwise.masked_fill
+    logical_not = elementwise.logical_not
+    logical_and = elementwise.logical_and
+    logical_or = elementwise.logical_or
+    logical_xor = elementwise.logical_xor
+    bitwise_not = __invert__ = elementwise.bitwise_not
+    __and__ = __rand__ = elementwise.bitwise_and
+    __or__ = __ror__ = elementwise.bitwise_or
+    __xor__ = __rxor__ = elementwise.bitwise_xor
+    isnan = elementwise.isnan
+    isinf = elementwise.isinf
+    isfinite = elementwise.isfinite
+    allclose = reduction.allclose
+    equal = reduction.equal
+    # reductions
+    sum = reduction.sum
+    mean = reduction.mean
+    var = reduction.var
+    std = reduction.std
+    max = reduction.max
+    min = reduction.min
+    amax = reduction.amax
+    amin = reduction.amin
+    argmax = reduction.argmax
+    argmin = reduction.argmin
+    any = reduction.any
+    all = reduction.all
+    # shape
+    clone = shape.clone
+    contiguous = shape.contiguous
+    reshape = shape.reshape
+    view = shape.view
+    view_as = shape.view_as
+    flatten = shape.flatten
+    squeeze = shape.squeeze
+    unsqueeze = shape.unsqueeze
+    transpose = swapaxes = shape.transpose
+    permute = shape.permute
+    t = shape.t
+    T = property(shape.reversed_axes)
+    mT = property(shape.matrix_transpose)
+    expand = shape.expand
+    expand_as = shape.expand_as
+    broadcast_to = shape.broadcast_to
+    repeat = shape.repeat
+    narrow = shape.narrow
+    split = shape.split
+    chunk = shape.chunk
+    unbind = shape.unbind
+    # indexing
+    __getitem__ = indexing.getitem
+    __setitem__ = indexing.setitem
+    gather = indexing.gather
+    scatter_add = indexing.scatter_add
+    index_select = indexing.index_select
+    take_along_dim = indexing.take_along_dim
+    tril = indexing.tril
+    triu = indexing.triu
+    nonzero = indexing.nonzero
+    # type and device
+    to = elementwise.to
+    float = _to(dtypes.float32)
+    double = _to(dtypes.float64)
+    half = _to(dtypes.float16)
+    long = _to(dtypes.int64)
+    int = _to(dtypes.int32)
+    bool = _to(dtypes.bool)
+    # in place
+    add_ = __iadd__ = inplace.add_
+    sub_ = __isub__ = inplace.sub_
+    mul_ = __imul__ = inplace.mul_
+    div_ = __itruediv__ = inplace.div_
+    pow_ = __ipow__ = inplace.pow_
+    neg_ = inplace.neg_
+    exp_ = inplace.exp_
+    sqrt_ = inplace.sqrt_
+    abs_ = inplace.abs_
+    relu_ = inplace.relu_
+    tanh_ = inplace.tanh_
+    sigmoid_ = inplace.sigmoid_
+    clamp_ = inplace.clamp_
+    masked_fill_ = inplace.masked_fill_
+    tril_ = inplace.tril_
+    triu_ = inplace.triu_
+    scatter_add_ = inplace.scatter_add_
+    copy_ = inplace.copy_
+    fill_ = inplace.fill_
+    zero_ = inplace.zero_
+    normal_ = inplace.normal_
+    uniform_ = inplace.uniform_
+    bernoulli_ = inplace.bernoulli_
+    exponential_ = inplace.exponential_
+    random_ = inplace.random_
+    # gradients
+    backward = core.backward
+    retain_grad = core.retain_grad
+
+    def where(x: Tensor, condition: Tensor, other: Any) -> Tensor:  # type: ignore[misc]
+        """x where condition holds, else other."""
+        return elementwise.where(condition, x, other)
+
+    def cpu(x: Tensor) -> Tensor:  # type: ignore[misc]
+        """This tensor on the CPU; itself if it is."""
+        return elementwise.to(x, device="cpu")
+
+    def cuda(x: Tensor, device: Any = "cuda") -> Tensor:  # type: ignore[misc]
+        """This tensor on a GPU; itself if it is."""
+        return elementwise.to(x, device=device)
+
+    def type(x: Tensor, dtype: Any) -> Tensor:  # type: ignore[misc]
+        """This tensor as another dtype."""
+        return cast(x, dtypes.as_numpy(dtype))
+
+    def type_as(x: Tensor, other: Tensor) -> Tensor:  # type: ignore[misc]
+        """This tensor in other's dtype."""
+        return cast(x, other.array.dtype)
+
+
+def _install() -> None:
+    ours = {"__module__", "__dict__", "__weakref__", "__doc__", "__hash__", "__firstlineno__", "__static_attributes__"}
+    for name, value in vars(TensorMethods).items():
+        if name not in ours:
+            setattr(tensor.Tensor, name, value)
+
+
+_install()
+tensor.Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]  # numpy_array * tensor asks the tensor first

@@ -1,0 +1,112 @@
+"""Modules made of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .module import Module
+
+
+class _Numbered(Module):
+    """Modules in order, as the attributes "0", "1", ..."""
+
+    def _list(self) -> list[Module]:
+        return list(self.children())
+
+    def __len__(self) -> int:
+        return len(self._list())
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._list())
+
+    def __getitem__(self, i: Any) -> Any:
+        part = self._list()[i]
+        return self._of(part) if isinstance(i, slice) else part
+
+    def __setitem__(self, i: int, module: Module) -> None:
+        setattr(self, str(range(len(self))[i]), module)
+
+    @classmethod
+    def _of(cls, modules: list[Module]) -> _Numbered:
+        raise NotImplementedError
+
+    def append(self, module: Module) -> Any:
+        """Add a module at the end; returns self."""
+        setattr(self, str(len(self)), module)
+        return self
+
+
+class Sequential(_Numbered):
+    """Each module applied to the result of the one before (torch.nn.Sequential)."""
+
+    def __init__(self, *modules: Any):
+        super().__init__()
+        named = modules[0].items() if len(modules) == 1 and isinstance(modules[0], Mapping) else enumerate(modules)
+        for name, module in named:
+            if not isinstance(module, Module):
+                raise TypeError(f"Sequential: {type(module).__name__} is not a Module subclass")
+            setattr(self, str(name), module)
+
+    @classmethod
+    def _of(cls, modules: list[Module]) -> Sequential:
+        return cls(*modules)
+
+    def forward(self, input: Any) -> Any:
+        for module in self:
+            input = module(input)
+        return input
+
+
+class ModuleList(_Numbered):
+    """A list of modules whose parameters are found (torch.nn.ModuleList)."""
+
+    def __init__(self, modules: Iterable[Module] = ()):
+        super().__init__()
+        self.extend(modules)
+
+    @classmethod
+    def _of(cls, modules: list[Module]) -> ModuleList:
+        return cls(modules)
+
+    def extend(self, modules: Iterable[Module]) -> ModuleList:
+        """Add modules at the end; returns self."""
+        for module in modules:
+            self.append(module)
+        return self
+
+
+class ModuleDict(Module):
+    """Modules by name, whose parameters are found (torch.nn.ModuleDict)."""
+
+    def __init__(self, modules: Mapping[str, Module] | None = None):
+        super().__init__()
+        for name, module in (modules or {}).items():
+            setattr(self, name, module)
+
+    def __getitem__(self, name: str) -> Module:
+        return dict(self.named_children())[name]
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        setattr(self, name, module)
+
+    def __len__(self) -> int:
+        return len(dict(self.named_children()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict(self.named_children()))
+
+    def __contains__(self, name: str) -> bool:
+        return name in dict(self.named_children())
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return dict(self.named_children()).keys()
+
+    def values(self) -> Iterable[Module]:
+        """The modules."""
+        return dict(self.named_children()).values()
+
+    def items(self) -> Iterable[tuple[str, Module]]:
+        """The (name, module) pairs."""
+        return dict(self.named_children()).items()

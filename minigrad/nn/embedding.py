@@ -1,0 +1,136 @@
+"""Vectors for tokens, and for the positions they stand at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..grad_mode import no_grad
+from ..ops.creation import arange, empty
+from ..tensor import Tensor
+from . import functional as F
+from . import init
+from .module import Module, Parameter
+
+
+class Embedding(Module):
+    """A table of vectors, looked up by id (torch.nn.Embedding): ids (...) give (..., embedding_dim).
+
+    The gradient of the table is kept as the rows that were used, and looks dense in weight.grad.
+
+    Args:
+        num_embeddings: rows of the table.
+        embedding_dim: length of a row.
+        padding_idx: this row starts as zeros and receives no gradient.
+        max_norm, norm_type: rows that are looked up are first scaled down to this p-norm.
+        scale_grad_by_freq: divide each id's gradient by how often it occurs in the batch.
+        sparse: show weight.grad as rows.
+
+    Raises:
+        ValueError: padding_idx outside the table.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        super().__init__()
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ValueError(f"Padding_idx must be within num_embeddings: {padding_idx} is not in [{-num_embeddings}, {num_embeddings})")
+            padding_idx %= num_embeddings
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx, self.max_norm, self.norm_type = padding_idx, max_norm, norm_type
+        self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
+        if _weight is None:
+            self.weight = Parameter(empty(num_embeddings, embedding_dim, device=device, dtype=dtype), not _freeze)
+            self.reset_parameters()
+        else:
+            if tuple(_weight.shape) != (num_embeddings, embedding_dim):
+                raise ValueError(f"Shape of weight {tuple(_weight.shape)} does not match num_embeddings and embedding_dim")
+            self.weight = Parameter(_weight, not _freeze)
+
+    @no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the table anew: normal numbers, zeros in the padding row."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            self.weight[self.padding_idx] = 0
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.embedding(
+            input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Embedding:
+        """A layer around an existing (V, D) table, not trained unless freeze=False.
+
+        Raises:
+            ValueError: embeddings is not 2-dimensional.
+        """
+        if embeddings.ndim != 2:
+            raise ValueError(f"Embeddings parameter is expected to be 2-dimensional, got shape {tuple(embeddings.shape)}")
+        rows, dim = embeddings.shape
+        return cls(rows, dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight=embeddings, _freeze=freeze)
+
+    def extra_repr(self) -> str:
+        told = [f"{self.num_embeddings}, {self.embedding_dim}"]
+        if self.padding_idx is not None:
+            told.append(f"padding_idx={self.padding_idx}")
+        if self.max_norm is not None:
+            told.append(f"max_norm={self.max_norm}")
+        if self.norm_type != 2:
+            told.append(f"norm_type={self.norm_type}")
+        if self.scale_grad_by_freq:
+            told.append("scale_grad_by_freq=True")
+        if self.sparse:
+            told.append("sparse=True")
+        return ", ".join(told)
+
+
+class TokenAndPositionEmbedding(Module):
+    """Token vectors plus position vectors, as GPT's input: ids (B, T) or (T,) give (B, T, dim) or (T, dim).
+
+    Position t's vector, row t of the second table, is broadcast over the batch; its gradient is the sum over the batch.
+
+    Args:
+        vocab_size: rows of the token table.
+        context_length: rows of the position table: the longest sequence.
+        dim: length of both tables' rows.
+    """
+
+    def __init__(self, vocab_size: int, context_length: int, dim: int, device: Any = None, dtype: Any = None):
+        super().__init__()
+        self.token = Embedding(vocab_size, dim, device=device, dtype=dtype)
+        self.position = Embedding(context_length, dim, device=device, dtype=dtype)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Raises ValueError for sequences longer than context_length."""
+        if ids.ndim == 0:
+            raise ValueError("TokenAndPositionEmbedding: ids must be (T,) or (B, T), got a single id without a sequence axis")
+        length, context = ids.array.shape[-1], self.position.num_embeddings
+        if length > context:
+            raise ValueError(
+                f"sequence length {length} > context_length {context} (the position table has {context} rows); "
+                f"crop the input or build a bigger table"
+            )
+        return self.token(ids) + self.position(arange(length, device=ids.device))

@@ -1,0 +1,180 @@
+"""Layers as functions: what a module computes, given its parameters (torch.nn.functional)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import backend
+from ..backend import Array, namespace
+from ..core import Patch
+from ..fused import cross_entropy, log_softmax, nll_loss, softmax
+from ..grad_mode import mode, no_grad
+from ..ops.elementwise import relu, sigmoid, tanh
+from ..ops.indexing import Gather, checked, scatter_add_rows
+from ..ops.linalg import matmul
+from ..ops.reduction import mean, sum
+from ..ops.shape import Reshape, broadcast_to, matrix_transpose, named
+from ..sparse import RowSparse
+from ..tensor import Tensor, wrap
+
+# ------------------------------------------------------------------------------------------------------------- embedding
+
+
+class Embedding(Gather):
+    """y[i] = table[ids[i]]; the table's gradient is rows: g[i], where ids[i] is not padding, over how often ids[i] occurs if asked."""
+
+    label = "EmbeddingBackward0"
+    padding: int | None
+    by_frequency: bool
+    sparse: bool
+
+    def backward(self, g: Tensor) -> Sequence[Tensor | Patch]:
+        ids, width = self.saved.reshape(-1), self.table_shape[1:]
+        rows = Reshape.apply(g, to=(ids.size, *width))
+        scale = self._scale(ids, rows.array)
+        if mode.recording:
+            if scale is not None:
+                rows = rows * broadcast_to(wrap(scale), rows.array.shape)
+            return (scatter_add_rows(rows, ids, self.table_shape[0]),)
+        keep = slice(None) if self.padding is None else ids != self.padding
+        summands = rows.array[keep] if scale is None else (rows.array * scale)[keep]
+        return (RowSparse(ids[keep], summands, self.table_shape, visible=self.sparse),)
+
+    def _scale(self, ids: Array, rows: Array) -> Array | None:
+        """(N, 1, ...) what each row's gradient is multiplied by; None where it is 1 or the row is left out."""
+        if not self.by_frequency and (self.padding is None or not mode.recording):
+            return None
+        xp = namespace(rows)
+        scale = xp.ones(ids.shape, dtype=rows.dtype)
+        if self.by_frequency:
+            counts = xp.bincount(xp.asarray(ids))
+            scale = scale / counts[ids].astype(rows.dtype)
+        if self.padding is not None:
+            scale = xp.where(xp.asarray(ids) == self.padding, 0, scale)
+        return scale.reshape(-1, *(1,) * (rows.ndim - 1))
+
+
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """Rows of a table, by id (torch.nn.functional.embedding).
+
+    Args:
+        input: integer ids of any shape (...), of any integer width.
+        weight: (V, D) table.
+        padding_idx: the row that receives no gradient; -1 is the last.
+        max_norm: rows longer than this are first scaled down to it, in the table itself.
+        norm_type: p of the p-norm for max_norm.
+        scale_grad_by_freq: divide each id's gradient by how often it occurs in input.
+        sparse: show weight.grad as rows instead of a dense tensor.
+
+    Returns:
+        (..., D), weight's dtype.
+
+    Raises:
+        IndexError: an id outside 0..V-1: which, where, how many. Negative ids do not count from the end.
+        TypeError: ids that are not integers.
+        ValueError: padding_idx outside the table.
+    """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"embedding: ids must be a Tensor of integers, got {type(input).__name__}; wrap them: tensor({input!r:.40})")
+    if weight.ndim != 2:
+        raise RuntimeError(f"embedding: 'weight' must be 2-D (rows, dim), got shape {tuple(weight.shape)}")
+    rows = weight.array.shape[0]
+    if padding_idx is not None:
+        if not -rows <= padding_idx < rows:
+            raise ValueError(f"embedding: padding_idx must be within num_embeddings: {padding_idx} is not in [{-rows}, {rows})")
+        padding_idx %= rows
+    ids = checked(input.array, weight.array.shape, "embedding", from_end=False)
+    if max_norm is not None:
+        _renormalize(weight, ids, max_norm, norm_type)
+    return Embedding.apply(weight, index=ids, padding=padding_idx, by_frequency=scale_grad_by_freq, sparse=sparse)
+
+
+@no_grad()
+def _renormalize(weight: Tensor, ids: Array, max_norm: float, p: float) -> None:
+    """Scale the rows in use that are longer than max_norm down to it, in place (torch.embedding_renorm_)."""
+    xp = namespace(weight.array)
+    used = xp.asarray(np.unique(backend.to_numpy(ids)))
+    table = weight.writable("embedding with max_norm")
+    rows = table[used]
+    norms = xp.linalg.norm(rows, ord=p, axis=1, keepdims=True)
+    factor = xp.where(norms > max_norm, max_norm / (norms + 1e-7), 1).astype(rows.dtype)
+    if bool((factor != 1).any()):
+        table[used] = rows * factor
+        weight.written()
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 rows with a 1 at the id and 0 elsewhere: (...) ids give (..., num_classes) (torch.nn.functional.one_hot).
+
+    Args:
+        num_classes: -1 for one more than the largest id.
+
+    Raises:
+        RuntimeError: negative ids, or ids not below num_classes, or empty ids with num_classes unknown.
+    """
+    ids = tensor.array
+    if ids.dtype.kind not in "iu":
+        raise RuntimeError(f"one_hot is only applicable to index tensors of type LongTensor, got {tensor.dtype}")
+    if ids.size == 0 and num_classes <= 0:
+        raise RuntimeError("Can not infer total number of classes from empty tensor: pass num_classes")
+    if ids.size and int(ids.min()) < 0:
+        raise RuntimeError(f"Class values must be non-negative: the smallest is {int(ids.min())}")
+    if num_classes == -1:
+        num_classes = int(ids.max()) + 1
+    elif ids.size and num_classes <= int(ids.max()):
+        raise RuntimeError(f"Class values must be smaller than num_classes: the largest is {int(ids.max())}, num_classes is {num_classes}")
+    return wrap((ids[..., None] == namespace(ids).arange(num_classes)).astype(np.int64))
+
+
+# ----------------------------------------------------------------------------------------------------------------- linear
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x Wᵀ + b: input (..., in), weight (out, in), bias (out,) give (..., out) (torch.nn.functional.linear).
+
+    Raises:
+        RuntimeError: input's last size is not `in`, or the dtypes differ.
+    """
+    if weight.ndim == 2 and input.ndim and input.array.shape[-1] != weight.array.shape[1]:
+        raise RuntimeError(
+            f"linear: input {tuple(input.shape)} and weight {tuple(weight.shape)}: mat1 and mat2 shapes cannot be multiplied, "
+            f"the last size of the input is {input.array.shape[-1]} and in_features is {weight.array.shape[1]}"
+        )
+    y = matmul(input, matrix_transpose(weight) if weight.ndim == 2 else weight)
+    if bias is None:
+        return y
+    return named("Addmm" if input.ndim == 2 else "View", y + bias)
+
+
+def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """The squared difference, averaged, summed, or as it is (torch.nn.functional.mse_loss)."""
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    difference = input - target
+    squares = difference * difference
+    return named("MseLoss", squares if reduction == "none" else mean(squares) if reduction == "mean" else sum(squares))
+
+
+__all__ = [
+    "cross_entropy",
+    "embedding",
+    "linear",
+    "log_softmax",
+    "mse_loss",
+    "nll_loss",
+    "one_hot",
+    "relu",
+    "sigmoid",
+    "softmax",
+    "tanh",
+]

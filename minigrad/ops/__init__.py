@@ -1,0 +1,1 @@
+"""Every primitive, forward beside backward; one room per kind."""

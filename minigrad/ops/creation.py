@@ -1,0 +1,293 @@
+"""New tensors: from data, constant, and random. The names, arguments and defaults are torch's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import backend, dtypes, random
+from ..backend import Array
+from ..dtypes import Number, as_numpy, default_float, int64
+from ..random import Generator
+from ..tensor import Tensor, wrap
+from .shape import ints
+
+_default_device = dtypes.device("cpu")
+
+
+def get_default_device() -> dtypes.device:
+    """Where new tensors are made (torch.get_default_device)."""
+    return _default_device
+
+
+def set_default_device(device: Any) -> None:
+    """Make new tensors there, unless told otherwise (torch.set_default_device). Raises BackendUnavailable for a missing GPU."""
+    global _default_device
+    chosen = dtypes.device(device)
+    backend.module_for(chosen)
+    _default_device = chosen
+
+
+def _finish(array: Array, device: Any, requires_grad: bool) -> Tensor:
+    where = _default_device if device is None else dtypes.device(device)
+    x = wrap(array if where.type == "cpu" and isinstance(array, np.ndarray) else backend.to_device(array, where))
+    if requires_grad:
+        x.requires_grad = True
+    return x
+
+
+# ------------------------------------------------------------------------------------------------------------- from data
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of data: a number, nested lists, an array (torch.tensor).
+
+    Python floats become the default float type, ints int64, bools bool; arrays keep their type.
+
+    Raises:
+        ValueError: nested lists of uneven lengths.
+        TypeError: something that is not a number inside.
+    """
+    if isinstance(data, Tensor):
+        data, device = data.array, data.device if device is None else device
+    if backend.is_array(data):
+        array = data.astype(as_numpy(dtype) if dtype is not None else dtypes.ours(data.dtype).numpy, copy=True)
+        return _finish(array, backend.device_of(array) if device is None and not isinstance(array, np.ndarray) else device, requires_grad)
+    array = _from_lists(data)
+    if dtype is not None:
+        array = array.astype(as_numpy(dtype))
+    return _finish(array, device, requires_grad)
+
+
+def _from_lists(data: Any) -> np.ndarray:
+    if isinstance(data, list | tuple) and any(isinstance(d, Tensor | np.ndarray) for d in data):
+        data = [d.detach().array if isinstance(d, Tensor) else d for d in data]
+        if all(isinstance(d, np.ndarray) for d in data):
+            return np.stack(data) if len({d.shape for d in data}) == 1 else _uneven(data)
+    try:
+        array = np.array(data)
+    except ValueError:
+        return _uneven(data)
+    if array.dtype.kind == "O" and _has_tensors(data):
+        return _from_lists([_from_lists(d) for d in data])
+    if array.size == 0 and not isinstance(data, np.generic):
+        return array.astype(default_float())
+    if array.dtype.kind in "US" or array.dtype.kind not in "biuf":
+        raise TypeError(f"tensor: expected numbers, got {_odd_one(data)}")
+    if isinstance(data, np.generic):
+        return array
+    return array.astype({"f": default_float(), "i": int64.numpy, "u": int64.numpy, "b": np.dtype(bool)}[array.dtype.kind])
+
+
+def _has_tensors(data: Any) -> bool:
+    return isinstance(data, Tensor) or (isinstance(data, list | tuple) and any(map(_has_tensors, data)))
+
+
+def _uneven(data: Any) -> Any:
+    def lengths(d: Any, depth: int) -> str | None:
+        if not isinstance(d, list | tuple) or not d:
+            return None
+        sizes = [len(e) if isinstance(e, list | tuple | np.ndarray) else None for e in d]
+        for i, n in enumerate(sizes):
+            if n != sizes[0]:
+                what = "a number" if n is None else f"a sequence of length {n}"
+                first = "a number" if sizes[0] is None else f"a sequence of length {sizes[0]}"
+                return f"at dim {depth}, element 0 is {first} and element {i} is {what}"
+        return next(filter(None, (lengths(e, depth + 1) for e in d)), None)
+
+    raise ValueError(f"tensor: the nested lists are uneven: {lengths(data, 1) or 'their lengths differ'}")
+
+
+def _odd_one(data: Any) -> str:
+    if isinstance(data, list | tuple):
+        for d in data:
+            if (found := _odd_one(d)) != "":
+                return found
+        return ""
+    return "" if isinstance(data, bool | int | float) else f"{data!r:.40} ({type(data).__name__})"
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the array's memory: writing to one is seen in the other (torch.from_numpy)."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    dtypes.ours(array.dtype)
+    return wrap(np.asarray(array))
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """data as a tensor, without a copy where it already is one or an array (torch.as_tensor)."""
+    if not isinstance(data, Tensor):
+        data = wrap(data) if backend.is_array(data) else tensor(data)
+    return data.to(dtype=dtype, device=device)
+
+
+# -------------------------------------------------------------------------------------------------------------- constant
+
+
+def full(size: Sequence[int], fill_value: Number, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of that shape filled with one number, whose type it takes (torch.full)."""
+    kind = dtype if dtype is not None else dtypes.ours(dtypes.result_type(fill_value))
+    return _finish(np.full(ints((size,) if isinstance(size, int) else (tuple(size),)), fill_value, dtype=as_numpy(kind)), device, requires_grad)
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of that shape (torch.zeros)."""
+    return _finish(np.zeros(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of that shape (torch.ones)."""
+    return _finish(np.ones(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Memory of that shape, not set to anything (torch.empty)."""
+    return _finish(np.empty(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+
+
+def _float_or(dtype: Any) -> np.dtype[Any]:
+    return default_float() if dtype is None else as_numpy(dtype)
+
+
+def _checked_size(size: tuple[Any, ...]) -> tuple[int, ...]:
+    shape = ints(size)
+    if min(shape, default=0) < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
+    return shape
+
+
+def _like(make: Any, x: Tensor, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    return make(*x.shape, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
+
+
+def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Zeros of x's shape, dtype and device (torch.zeros_like)."""
+    return _like(zeros, x, dtype, device, requires_grad)
+
+
+def ones_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones of x's shape, dtype and device (torch.ones_like)."""
+    return _like(ones, x, dtype, device, requires_grad)
+
+
+def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Unset memory of x's shape, dtype and device (torch.empty_like)."""
+    return _like(empty, x, dtype, device, requires_grad)
+
+
+def full_like(x: Tensor, fill_value: Number, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """One number in x's shape, dtype and device (torch.full_like)."""
+    return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
+
+
+def arange(
+    start: Number, end: Number | None = None, step: Number = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """start, start + step, ... below end; arange(n) starts at 0 (torch.arange). int64 where all arguments are ints.
+
+    Raises:
+        RuntimeError: step is 0, or leads away from end.
+    """
+    if end is None:
+        start, end = 0, start
+    start, end, step = (a.item() if isinstance(a, Tensor) else a for a in (start, end, step))
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: from {start} to {end} by {step}")
+    floats = any(isinstance(a, float) for a in (start, end, step))
+    kind = as_numpy(dtype) if dtype is not None else default_float() if floats else int64.numpy
+    count = int(np.ceil((end - start) / step)) if floats else -((start - end) // step)  # type: ignore[operator]
+    steps = np.arange(count)
+    values = steps * step + start if floats or kind.kind != "f" else (steps * step + start).astype(kind)
+    return _finish(values.astype(kind), device, requires_grad)
+
+
+def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`steps` numbers from start to end, both included (torch.linspace)."""
+    return _finish(np.linspace(start, end, steps).astype(_float_or(dtype)), device, requires_grad)
+
+
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Ones on the diagonal of an (n, m) matrix of zeros (torch.eye)."""
+    return _finish(np.eye(n, m, dtype=_float_or(dtype)), device, requires_grad)
+
+
+# ---------------------------------------------------------------------------------------------------------------- random
+
+
+def _generator(generator: Generator | None) -> Generator:
+    return random.default_generator if generator is None else generator
+
+
+def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform on [0, 1) (torch.rand), torch's numbers for the same seed."""
+    return _finish(_generator(generator).uniform(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+
+
+def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Normal with mean 0 and variance 1 (torch.randn), torch's numbers for the same seed."""
+    return _finish(_generator(generator).normal(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Integers from low (0 if left out) below high: randint(10, (2, 3)) or randint(5, 10, (2, 3)) (torch.randint)."""
+    if size is None and isinstance(high, Sequence):
+        low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
+    if size is None:
+        raise TypeError("randint: size is missing: randint(high, (2, 3)) or randint(low, high, (2, 3))")
+    kind = int64.numpy if dtype is None else as_numpy(dtype)
+    return _finish(_generator(generator).randint(low, high, _checked_size((size,)), dtype=kind), device, requires_grad)
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None) -> Tensor:
+    """0 .. n - 1 in random order (torch.randperm)."""
+    order = _generator(generator).randperm(n)
+    return _finish(order if dtype is None else order.astype(as_numpy(dtype)), device, False)
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, device: Any = None) -> Tensor:
+    """Normal with that mean and standard deviation: numbers with a size, or tensors (torch.normal)."""
+    if isinstance(mean, Tensor) or isinstance(std, Tensor):
+        like = mean if isinstance(mean, Tensor) else std
+        shape = (mean * 0 + std).shape if isinstance(mean, Tensor) and isinstance(std, Tensor) else like.shape
+        return randn(*shape, generator=generator, dtype=like.dtype, device=device) * std + mean
+    if size is None:
+        raise TypeError("normal: size is missing: normal(0.0, 1.0, (2, 3))")
+    return _finish(_generator(generator).normal(_checked_size((size,)), mean, std, dtype=default_float()), device, False)
+
+
+def rand_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Uniform on [0, 1) in x's shape, dtype and device (torch.rand_like)."""
+    return _like(rand, x, dtype, device, requires_grad)
+
+
+def randn_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Normal numbers in x's shape, dtype and device (torch.randn_like)."""
+    return _like(randn, x, dtype, device, requires_grad)
+
+
+def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """1 with probability p, else 0, element by element, in p's dtype (torch.bernoulli)."""
+    draws = _generator(generator).bernoulli_from(backend.to_numpy(p.array))
+    return _finish(draws.astype(p.array.dtype), p.device, False)
+
+
+def multinomial(p: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
+    """int64 indices drawn with the probabilities p, which need not add up to 1, along the last axis (torch.multinomial)."""
+    draws = _generator(generator).multinomial(backend.to_numpy(p.array), num_samples, replacement)
+    return _finish(draws, p.device, False)

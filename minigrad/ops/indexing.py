@@ -1,0 +1,426 @@
+"""Reading and writing by index.
+
+Everything comes down to one adjoint pair over the rows of a table:
+
+    Gather      y[i] = table[index[i]]
+    ScatterAdd  out[index[i]] += y[i]
+
+where an id that was read twice receives two contributions. Indexing along another axis, with several index tensors, or with a
+mask is Gather on a table that other movements (permute, reshape) prepare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend import Array, namespace
+from ..core import Op, Patch
+from ..grad_mode import mode
+from ..sparse import RowSparse
+from ..tensor import Tensor, axis_of, wrap
+from .elementwise import MaskedFill, Operand, cast
+from .shape import Permute, Reshape, Slice, broadcast_shapes, broadcast_to, named, unsqueeze
+
+# ------------------------------------------------------------------------------------------------------- rows of a table
+
+
+class Gather(Op):
+    """y[i] = table[index[i]] for a table (V, ...) and an index of any shape. The transpose of ScatterAdd."""
+
+    reads = ()
+    fresh = True
+    label = "IndexBackward0"
+    index: Array
+
+    def forward(self, table: Array) -> Array:
+        self.table_shape = table.shape
+        self.saved = self.index
+        return backend.gather(table, self.index)
+
+    def backward(self, g: Tensor) -> Sequence[Tensor | Patch]:
+        index, width = self.saved.reshape(-1), self.table_shape[1:]
+        if mode.recording:
+            return (scatter_add_rows(Reshape.apply(g, to=(index.size, *width)), index, self.table_shape[0]),)
+        return (RowSparse(index, g.array.reshape(index.size, *width), self.table_shape),)
+
+
+class ScatterAdd(Op):
+    """out[index[i]] += y[i] over `rows` rows of zeros, for y (N, ...) and index (N,). The transpose of Gather."""
+
+    reads = ()
+    fresh = True
+    label = "IndexPutBackward0"
+    index: Array
+    rows: int
+
+    def forward(self, y: Array) -> Array:
+        self.saved = self.index
+        return backend.scatter_add(y, self.index, self.rows)
+
+    def backward(self, g: Tensor) -> Sequence[Tensor]:
+        return (Gather.apply(g, index=self.saved),)
+
+
+def gather_rows(table: Tensor, index: Array, name: str = "index", from_end: bool = True) -> Tensor:
+    """table[index], rows of a (V, ...) table for an integer array of any shape; from_end lets -1 mean the last row.
+
+    Raises:
+        IndexError: an id is out of range; the message says which, where, and how many are.
+    """
+    return Gather.apply(table, index=checked(index, table.array.shape, name, from_end))
+
+
+def scatter_add_rows(y: Tensor, index: Array, rows: int) -> Tensor:
+    """(rows, ...) zeros to which row i of y (N, ...) was added at index[i], in the order of i."""
+    return ScatterAdd.apply(y, index=index, rows=rows)
+
+
+def checked(index: Array, shape: Sequence[int], name: str, from_end: bool) -> Array:
+    """The ids, if all name one of the table's rows 0..V-1.
+
+    Raises:
+        TypeError: they are not integers.
+        IndexError: some are out of range.
+    """
+    rows = shape[0]
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"{name}: ids must be integers, got {index.dtype} (shape {tuple(index.shape)})")
+    if index.size == 0:
+        return index
+    low, high = int(index.min()), int(index.max())
+    if high < rows and low >= 0:
+        return index
+    if high >= rows or low < (-rows if from_end else 0):
+        raise _out_of_range(backend.to_numpy(index), shape, name, from_end)
+    return namespace(index).where(index < 0, index + rows, index)
+
+
+def _out_of_range(index: np.ndarray, shape: Sequence[int], name: str, from_end: bool) -> IndexError:
+    bad = np.argwhere((index >= shape[0]) | (index < (-shape[0] if from_end else 0)))
+    first = tuple(bad[0].tolist())
+    where = f"[{', '.join(map(str, first))}]" if first else ""
+    what = f"{name}: ids{where} = {index[first]}, but the table has " + (
+        f"rows 0..{shape[0] - 1} (shape {tuple(shape)})" if shape[0] else f"no rows (shape {tuple(shape)})"
+    )
+    count = f"{len(bad)} of {index.size} ids {'is' if len(bad) == 1 else 'are'} out of range" + (f"; first: {where}" if where else "")
+    if from_end:
+        return IndexError(f"{what}. {count}.")
+    hint = "Is vocab_size smaller than the tokenizer's n_vocab?"
+    if index[first] < 0:
+        hint = "Negative ids do not count from the end here; for padding use padding_idx (in an embedding) or ignore_index (in a loss)."
+    return IndexError(f"{what}. {count}. {hint}")
+
+
+def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices of x along dim that a 1-d integer index names (torch.index_select)."""
+    if index.ndim > 1:
+        raise IndexError(f"index_select(): Index is supposed to be a vector, but got {index.ndim} dimensions")
+    axis = axis_of(x, dim, "index_select")
+    ids = index.array.reshape(-1)
+    return named("IndexSelect", _along(x, axis, lambda table: gather_rows(table, ids, "index_select", from_end=False)))
+
+
+def _along(x: Tensor, axis: int, f: Any) -> Tensor:
+    """f on x with `axis` in front, and the axis put back."""
+    if axis == 0:
+        return f(x)
+    front = (axis, *(i for i in range(x.ndim) if i != axis))
+    y = f(Permute.apply(x, dims=front))
+    return Permute.apply(y, dims=tuple(front.index(i) for i in range(x.ndim)))
+
+
+# -------------------------------------------------------------------------------------------------- one element per position
+
+
+def _flat_index(index: Array, axis: int, shape: Sequence[int]) -> Array:
+    """Where in the flattened x (of that shape) the elements x[..., index[...], ...] lie."""
+    xp = namespace(index)
+    strides = [1] * len(shape)
+    for i in range(len(shape) - 2, -1, -1):
+        strides[i] = strides[i + 1] * shape[i + 1]
+    flat = index.astype(np.int64) * strides[axis]
+    for i, n in enumerate(index.shape):
+        if i != axis:
+            flat = flat + (xp.arange(n) * strides[i]).reshape([-1 if k == i else 1 for k in range(len(shape))])
+    return flat
+
+
+def _check_along(name: str, x: Tensor, axis: int, index: Tensor) -> Array:
+    if index.array.dtype.kind not in "iu":
+        raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
+    if index.ndim != x.ndim:
+        raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as input tensor, got {index.ndim} and {x.ndim}")
+    for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)):
+        if i != axis and n > m:
+            raise RuntimeError(
+                f"{name}(): Size does not match at dimension {i} expected index {list(index.shape)} to be no larger than "
+                f"self {list(x.shape)} apart from dimension {axis}"
+            )
+    ids = index.array
+    n = x.array.shape[axis]
+    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= n):
+        bad = ids[(ids < 0) | (ids >= n)].reshape(-1)[0]
+        raise RuntimeError(f"index {int(bad)} is out of bounds for dimension {axis} with size {n} ({name})")
+    return ids
+
+
+def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
+    """y[i][j][k] = x[i][index[i][j][k]][k] for dim = 1, and so on; y has index's shape (torch.gather).
+
+    Raises:
+        RuntimeError: index is not integer, has another number of dimensions, is larger elsewhere, or out of bounds.
+    """
+    if x.ndim == 0:
+        return reshape_like(gather(unsqueeze(x, 0), 0, Reshape.apply(index, to=(index.numel(),))), index)
+    axis = axis_of(x, dim, "gather")
+    ids = _check_along("gather", x, axis, index)
+    return named("Gather", Gather.apply(Reshape.apply(x, to=(x.numel(),)), index=_flat_index(ids, axis, x.array.shape)))
+
+
+def reshape_like(x: Tensor, other: Tensor) -> Tensor:
+    return Reshape.apply(x, to=other.array.shape)
+
+
+def take_along_dim(x: Tensor, index: Tensor, dim: int) -> Tensor:
+    """gather, where index broadcasts to x except along dim (torch.take_along_dim)."""
+    axis = axis_of(x, dim, "take_along_dim")
+    to = tuple(index.array.shape[i] if i == axis else n for i, n in enumerate(x.array.shape))
+    return gather(x, axis, broadcast_to(index, to))
+
+
+def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """x plus src, each element added at x[i][index[i][j][k]][k] for dim = 1, and so on (torch.scatter_add)."""
+    axis = axis_of(x, dim, "scatter_add")
+    ids = _check_along("scatter_add", x, axis, index)
+    if any(n > m for n, m in zip(ids.shape, src.shape, strict=True)):
+        raise RuntimeError(f"scatter_add(): Expected index {list(index.shape)} to be no larger than src {list(src.shape)}")
+    flat = _flat_index(ids, axis, x.array.shape).reshape(-1)
+    part = Slice.apply(src, key=tuple(slice(0, n) for n in ids.shape))
+    added = scatter_add_rows(Reshape.apply(part, to=(flat.size,)), flat, x.numel())
+    return named("ScatterAdd", x + Reshape.apply(added, to=x.array.shape))
+
+
+# ------------------------------------------------------------------------------------------------------------- x[...]
+
+
+def getitem(x: Tensor, key: Any) -> Tensor:
+    """x[key]: integers, slices, None and ... give a view; integer and bool tensors give a copy (NumPy's rules).
+
+    Raises:
+        IndexError: out of range, too many indices, a mask of another shape.
+        TypeError: an index of another type.
+    """
+    return _read(x, *_parse(x, key))
+
+
+def _read(x: Tensor, basic: tuple[Any, ...], advanced: dict[int, Array]) -> Tensor:
+    y = x
+    if any(k != slice(None) for k in basic):
+        y = _label(Slice.apply(x, key=basic), basic)
+    if not advanced:
+        return y if y is not x else named("Alias", Slice.apply(x, key=(slice(None),) * x.ndim))
+    return named("Index", _getitem_advanced(y, advanced))
+
+
+def _label(y: Tensor, basic: tuple[Any, ...]) -> Tensor:
+    """The name torch gives to the last step of such a lookup."""
+    last = next(k for k in reversed(basic) if k != slice(None))
+    return named("Select" if isinstance(last, int) else "Unsqueeze" if last is None else "Slice", y)
+
+
+def _getitem_advanced(x: Tensor, advanced: dict[int, Array]) -> Tensor:
+    """x indexed by integer arrays on some of its axes: those axes in front and flattened to one, it is a gather of rows."""
+    axes = list(advanced)
+    rest = [i for i in range(x.ndim) if i not in advanced]
+    sizes = [x.array.shape[i] for i in axes]
+    indices = [checked(a, (n,), "index", True) for a, n in zip(advanced.values(), sizes, strict=True)]
+    shape = _index_shape([a.shape for a in indices])
+    rows = namespace(*indices).zeros(shape, dtype=np.int64)
+    count = 1
+    for a, n in zip(reversed(indices), reversed(sizes), strict=True):
+        rows = rows + a * count
+        count *= n
+    table = x if axes == list(range(len(axes))) else Permute.apply(x, dims=(*axes, *rest))
+    if len(axes) > 1:
+        table = Reshape.apply(table, to=(count, *(x.array.shape[i] for i in rest)))
+    y = Gather.apply(table, index=rows)
+    if axes[-1] - axes[0] + 1 == len(axes) and axes[0] > 0:
+        # adjacent indices: the result's new axes stand where the indexed ones stood, otherwise in front
+        new, before = list(range(len(shape))), [len(shape) + i for i in range(axes[0])]
+        y = Permute.apply(y, dims=(*before, *new, *range(len(shape) + axes[0], y.ndim)))
+    return y
+
+
+def _index_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    try:
+        return broadcast_shapes("index", *shapes)
+    except RuntimeError:
+        raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+
+
+def _parse(x: Tensor, key: Any) -> tuple[tuple[Any, ...], dict[int, Array]]:
+    """The basic part of an index (ints, slices, None), and integer arrays by the axis of what the basic part leaves."""
+    keys = list(key) if isinstance(key, tuple) else [key]
+    keys = [_plain(k) for k in keys]
+    used = sum(k.ndim if _is_mask(k) else 0 if k is None or k is Ellipsis else 1 for k in keys)
+    if used > x.ndim:
+        raise IndexError(f"too many indices for tensor of dimension {x.ndim}: got {used}")
+    if sum(k is Ellipsis for k in keys) > 1:
+        raise IndexError("an index can only have a single ellipsis ('...')")
+    if not any(k is Ellipsis for k in keys):
+        keys.append(Ellipsis)
+    at = next(i for i, k in enumerate(keys) if k is Ellipsis)
+    keys[at : at + 1] = [slice(None)] * (x.ndim - used)
+    basic: list[Any] = []
+    advanced: dict[int, Array] = {}
+    axis = out = 0  # the axis of x, and of what the basic part leaves of it
+    for k in keys:
+        if k is None:
+            basic.append(None)
+            out += 1
+        elif _is_mask(k):
+            if k.shape != x.array.shape[axis : axis + k.ndim]:
+                raise IndexError(
+                    f"The shape of the mask {list(k.shape)} at index {axis} does not match the shape of the indexed tensor {list(x.shape)}"
+                )
+            for positions in namespace(k).nonzero(k):
+                basic.append(slice(None))
+                advanced[out] = positions
+                axis, out = axis + 1, out + 1
+        elif backend.is_array(k):
+            basic.append(slice(None))
+            advanced[out] = k
+            axis, out = axis + 1, out + 1
+        elif isinstance(k, slice):
+            if (k.step or 1) < 0:
+                raise ValueError("step must be greater than zero: use flip for a reversed order")
+            basic.append(k)
+            axis, out = axis + 1, out + 1
+        else:
+            n = x.array.shape[axis]
+            if not -n <= k < n:
+                raise IndexError(f"index {k} is out of bounds for dimension {axis} with size {n}")
+            basic.append(k)
+            axis += 1
+    return tuple(basic), advanced
+
+
+def _is_mask(k: Any) -> bool:
+    return backend.is_array(k) and k.dtype == bool
+
+
+def _plain(k: Any) -> Any:
+    """One index as an int, a slice of ints, None, ..., or an array."""
+    if isinstance(k, Tensor):
+        k = k.array
+    elif isinstance(k, list | range):
+        k = np.asarray(k)
+        if k.size == 0:
+            k = k.astype(np.int64)
+    elif isinstance(k, bool | np.bool_):
+        raise IndexError("a single bool is not an index here: use a bool tensor as a mask")
+    if isinstance(k, slice):
+        return slice(*(None if e is None else int(e) for e in (k.start, k.stop, k.step)))
+    if k is None or k is Ellipsis:
+        return k
+    if backend.is_array(k):
+        if k.dtype.kind not in "iub":
+            raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, got {k.dtype}")
+        return int(k) if k.ndim == 0 and k.dtype != bool else k
+    if hasattr(k, "__index__"):
+        return int(k.__index__())
+    raise TypeError(
+        f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(k).__name__})"
+    )
+
+
+def _assign(x: Array, basic: tuple[Any, ...], advanced: dict[int, Array], value: Any) -> None:
+    """x[key] = value, for a parsed key. Integers act before index arrays do, as in torch (NumPy would mix them)."""
+    if not advanced:
+        x[basic] = value
+        return
+    part = x[basic]
+    arrays = {axis: checked(a, part.shape[axis : axis + 1], "index", True) for axis, a in advanced.items()}
+    part[tuple(arrays.get(axis, slice(None)) for axis in range(part.ndim))] = value
+
+
+class SetItem(Op):
+    """x with value at [key]; gx = g with zeros at [key], gvalue = g[key]"""
+
+    reads = ((), ())
+    key: tuple[tuple[Any, ...], dict[int, Array]]
+
+    def forward(self, x: Array, value: Array) -> Array:
+        y = x.copy()
+        _assign(y, *self.key, value)
+        return y
+
+    def backward(self, g: Tensor) -> Sequence[Tensor | None]:
+        zeros = wrap(namespace(g.array).zeros((), dtype=g.array.dtype))
+        gx = SetItem.apply(g, zeros, key=self.key) if self.needs(0) else None
+        return gx, _read(g, *self.key) if self.needs(1) else None
+
+
+def setitem(x: Tensor, key: Any, value: Operand) -> None:
+    """x[key] = value, in place: in x's memory, and on the tape where gradients are recorded.
+
+    Raises:
+        IndexError: as x[key].
+        RuntimeError: value does not broadcast to x[key]; x is a leaf that requires grad; x is read-only.
+    """
+    what = "x[...] = value"
+    parsed = _parse(x, key)
+    old = x.before_write(what)
+    if isinstance(value, Tensor):
+        target = _read(x.detach(), *parsed).array.shape
+        while value.ndim > len(target) and value.array.shape[0] == 1:  # torch lets leading ones go
+            value = Reshape.apply(value, to=value.array.shape[1:])
+        if broadcast_shapes(what, value.array.shape, target) != target:
+            raise RuntimeError(f"{what}: shape mismatch: value of shape {tuple(value.shape)} cannot be broadcast to {target}")
+        if mode.recording and (x.requires_grad or value.requires_grad):
+            y = SetItem.apply(old, broadcast_to(cast(value, x.array.dtype), target), key=parsed)
+            x.rewrite(named("CopySlices", y), old, what)
+            return
+        value = value.array  # type: ignore[assignment]
+    elif mode.recording and x.requires_grad:
+        constant = wrap(backend.asarray(value, dtype=x.array.dtype, like=x.array))
+        x.rewrite(named("CopySlices", SetItem.apply(old, constant, key=parsed)), old, what)
+        return
+    _assign(x.writable(what), *parsed, value)
+    x.written()
+
+
+# --------------------------------------------------------------------------------------------------------------- triangles
+
+
+def _triangle(name: str, x: Tensor, diagonal: int, lower: bool) -> Tensor:
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+    xp = namespace(x.array)
+    keep = xp.tri(x.array.shape[-2], x.array.shape[-1], diagonal if lower else diagonal - 1, dtype=bool)
+    mask = xp.broadcast_to(~keep if lower else keep, x.array.shape)
+    return named(name.title(), MaskedFill.apply(x, mask=mask, value=0))
+
+
+def tril(x: Tensor, diagonal: int = 0) -> Tensor:
+    """x (..., M, N) with zeros above the diagonal (torch.tril)."""
+    return _triangle("tril", x, diagonal, lower=True)
+
+
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+    """x (..., M, N) with zeros below the diagonal (torch.triu)."""
+    return _triangle("triu", x, diagonal, lower=False)
+
+
+def nonzero(x: Tensor, as_tuple: bool = False) -> Any:
+    """The int64 positions of nonzero elements: (count, ndim), or one tensor per dimension (torch.nonzero)."""
+    positions = namespace(x.array).nonzero(x.array)
+    if as_tuple:
+        return tuple(wrap(p) for p in positions)
+    return wrap(namespace(x.array).stack(positions, axis=1) if positions else np.zeros((int(bool(x)), 0), np.int64))
+
+

@@ -1,0 +1,113 @@
+"""Methods that end in an underscore: they write into a tensor's memory, where its views see it.
+
+`add_` is add followed by Tensor.rewrite, which also moves the tensor to its new place in the graph; so is every other
+one. The random ones fill memory from torch's stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import backend, random
+from ..dtypes import Number
+from ..random import Generator
+from ..tensor import Tensor, wrap
+from . import elementwise, indexing
+from .shape import broadcast_shapes, broadcast_to
+
+
+def _in_place(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    name = f"{f.__name__}_"
+
+    def method(x: Tensor, *args: Any, **options: Any) -> Tensor:
+        old = x.before_write(name)
+        return x.rewrite(f(old, *args, **options), old, name)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"{f.__name__}, in place. Returns this tensor."
+    return method
+
+
+add_ = _in_place(elementwise.add)
+sub_ = _in_place(elementwise.sub)
+mul_ = _in_place(elementwise.mul)
+div_ = _in_place(elementwise.div)
+pow_ = _in_place(elementwise.pow)
+neg_ = _in_place(elementwise.neg)
+exp_ = _in_place(elementwise.exp)
+sqrt_ = _in_place(elementwise.sqrt)
+abs_ = _in_place(elementwise.abs)
+relu_ = _in_place(elementwise.relu)
+tanh_ = _in_place(elementwise.tanh)
+sigmoid_ = _in_place(elementwise.sigmoid)
+clamp_ = _in_place(elementwise.clamp)
+masked_fill_ = _in_place(elementwise.masked_fill)
+tril_ = _in_place(indexing.tril)
+triu_ = _in_place(indexing.triu)
+scatter_add_ = _in_place(indexing.scatter_add)
+
+
+def copy_(x: Tensor, source: Tensor) -> Tensor:
+    """Take over source's values, broadcast and cast to this tensor's shape, dtype and device (torch.Tensor.copy_)."""
+    old = x.before_write("copy_")
+    if broadcast_shapes("copy_", x.array.shape, source.array.shape) != x.array.shape:
+        raise RuntimeError(f"copy_: source of shape {tuple(source.shape)} does not broadcast to {tuple(x.shape)}")
+    return x.rewrite(broadcast_to(source.to(x.device, x.dtype), x.array.shape), old, "copy_")
+
+
+def fill_(x: Tensor, value: Number | Tensor) -> Tensor:
+    """Set every element to one number (torch.Tensor.fill_)."""
+    if isinstance(value, Tensor) and value.ndim:
+        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+    old = x.before_write("fill_")
+    if not isinstance(value, Tensor):
+        value = wrap(backend.asarray(value, dtype=x.array.dtype, like=x.array))
+    return x.rewrite(broadcast_to(value.to(x.dtype), x.array.shape) + old * 0 if x.requires_grad else broadcast_to(value, x.array.shape), old, "fill_")
+
+
+def zero_(x: Tensor) -> Tensor:
+    """Set every element to zero (torch.Tensor.zero_)."""
+    return fill_(x, 0)
+
+
+# ---------------------------------------------------------------------------------------------------------------- random
+
+
+def _fill(x: Tensor, what: str, draw: Callable[[Generator, Any, bool], np.ndarray], generator: Generator | None) -> Tensor:
+    """Fill x with draws. torch draws in memory order, and takes another path for memory that is not contiguous."""
+    old = x.before_write(what)
+    target = x.writable(what)
+    generator = random.default_generator if generator is None else generator
+    values = wrap(backend.to_device(draw(generator, x.array.shape, x.is_contiguous()), x.device)) if target.size else old.detach()
+    return x.rewrite(values, old, what)
+
+
+def normal_(x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Fill with normal numbers, torch's for the same seed (torch.Tensor.normal_)."""
+    return _fill(x, "normal_", lambda g, shape, contiguous: g.normal(shape, mean, std, x.array.dtype, contiguous=contiguous), generator)
+
+
+def uniform_(x: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Fill with numbers uniform on [a, b), torch's for the same seed (torch.Tensor.uniform_)."""
+    return _fill(x, "uniform_", lambda g, shape, _: g.uniform(shape, a, b, x.array.dtype), generator)
+
+
+def bernoulli_(x: Tensor, p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
+    """Fill with ones with probability p, else zeros (torch.Tensor.bernoulli_)."""
+    return _fill(x, "bernoulli_", lambda g, shape, _: g.bernoulli(shape, p).astype(x.array.dtype), generator)
+
+
+def exponential_(x: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    """Fill with draws of density λ exp(-λ x) (torch.Tensor.exponential_)."""
+    return _fill(x, "exponential_", lambda g, shape, _: g.exponential(shape, lambd, x.array.dtype), generator)
+
+
+def random_(x: Tensor, low: int = 0, high: int | None = None, *, generator: Generator | None = None) -> Tensor:
+    """Fill with integers from low below high, or over the dtype's whole range (torch.Tensor.random_)."""
+    if high is None and low == 0:
+        return _fill(x, "random_", lambda g, shape, _: g.random(shape, x.array.dtype), generator)
+    bounds = (0, low) if high is None else (low, high)
+    return _fill(x, "random_", lambda g, shape, _: g.randint(*bounds, shape, x.array.dtype), generator)

@@ -1,0 +1,97 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..backend import Array
+from ..core import Op
+from ..tensor import Tensor
+from .elementwise import cast, mul, result_type
+from .reduction import sum
+from .shape import Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named, reshape
+
+
+class MatMul(Op):
+    """z = x y over the last two axes, for equal leading axes; gx = g yᵀ, gy = xᵀ g. matmul(·, y) is the transpose of matmul(·, yᵀ)."""
+
+    reads = ((1,), (0,))
+    fresh = True
+    label = "MmBackward0"
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return x @ y
+
+    def backward(self, g: Tensor) -> Sequence[Tensor | None]:
+        x, y = self.inputs
+        gx = MatMul.apply(g, matrix_transpose(y)) if self.needs(0) else None
+        return gx, MatMul.apply(matrix_transpose(x), g) if self.needs(1) else None
+
+
+def matmul(x: Tensor, y: Tensor) -> Tensor:
+    """The matrix product over the last two axes; leading axes broadcast; 1-d operands are vectors (torch.matmul).
+
+    Shapes: (..., M, K) @ (..., K, N) -> (..., M, N).
+
+    Raises:
+        RuntimeError: the inner sizes differ, the leading axes do not broadcast, or the dtypes differ.
+    """
+    for operand in (x, y):
+        if not isinstance(operand, Tensor):
+            raise TypeError(f"matmul: expected tensors, got {type(operand).__name__}")
+        if operand.ndim == 0:
+            raise RuntimeError("both arguments to matmul need to be at least 1D: use * for a 0-d tensor")
+    if x.array.dtype != y.array.dtype:
+        raise RuntimeError(f"matmul: expected both operands to have the same dtype, but got {x.dtype} and {y.dtype}: use .to({y.dtype}) on one")
+    inner = y.array.shape[-2] if y.ndim > 1 else y.array.shape[0]
+    if x.array.shape[-1] != inner:
+        raise RuntimeError(
+            f"matmul: {tuple(x.shape)} @ {tuple(y.shape)}: shapes cannot be multiplied, the inner sizes {x.array.shape[-1]} and {inner} differ"
+        )
+    if x.ndim == 1 and y.ndim == 1:
+        return named("Dot", sum(mul(x, y)))
+    if x.ndim == 1:
+        product = matmul(Reshape.apply(x, to=(1, x.numel())), y)
+        return named("Squeeze", Reshape.apply(product, to=(*product.array.shape[:-2], product.array.shape[-1])))
+    if y.ndim == 1:
+        product = matmul(x, Reshape.apply(y, to=(y.numel(), 1)))
+        return named("Mv" if x.ndim == 2 else "UnsafeView", Reshape.apply(product, to=product.array.shape[:-1]))
+    if y.ndim == 2:
+        if x.ndim == 2:
+            return MatMul.apply(x, y)
+        # One product of many rows, so that the gradient of y is one product too, and not one for every leading index
+        rows = MatMul.apply(reshape(x, -1 if inner else x.numel(), inner), y) if x.numel() else None
+        if rows is not None:
+            return named("UnsafeView", Reshape.apply(rows, to=(*x.array.shape[:-1], y.array.shape[-1])))
+    lead = broadcast_shapes("matmul", x.array.shape[:-2], y.array.shape[:-2])
+    x, y = (broadcast_to(z, (*lead, *z.array.shape[-2:])) for z in (x, y))
+    return named("UnsafeView" if len(lead) != 1 else "Bmm", MatMul.apply(x, y))
+
+
+def mm(x: Tensor, y: Tensor) -> Tensor:
+    """The product of two matrices (torch.mm)."""
+    if x.ndim != 2 or y.ndim != 2:
+        raise RuntimeError(f"mm: both must be matrices, got {x.ndim}-d and {y.ndim}-d tensors; matmul takes more dimensions")
+    return matmul(x, y)
+
+
+def bmm(x: Tensor, y: Tensor) -> Tensor:
+    """The products of two batches of matrices, (B, M, K) and (B, K, N) (torch.bmm)."""
+    if x.ndim != 3 or y.ndim != 3 or x.shape[0] != y.shape[0]:
+        raise RuntimeError(f"bmm: both must be (B, ., .) with the same B, got {tuple(x.shape)} and {tuple(y.shape)}")
+    return named("Bmm", matmul(x, y))
+
+
+def dot(x: Tensor, y: Tensor) -> Tensor:
+    """Σ xᵢ yᵢ of two vectors (torch.dot)."""
+    if x.ndim != 1 or y.ndim != 1:
+        raise RuntimeError(f"dot: 1D tensors expected, but got {x.ndim}D and {y.ndim}D tensors")
+    return matmul(x, y)
+
+
+def outer(x: Tensor, y: Tensor) -> Tensor:
+    """xᵢ yⱼ of two vectors (torch.outer)."""
+    if x.ndim != 1 or y.ndim != 1:
+        raise RuntimeError(f"outer: 1D tensors expected, but got {x.ndim}D and {y.ndim}D tensors")
+    dtype = result_type(x, y)
+    return mul(Reshape.apply(cast(x, dtype), to=(x.numel(), 1)), cast(y, dtype))

@@ -1,0 +1,220 @@
+"""Many numbers into one, along axes."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import Array, namespace, quiet
+from ..core import Op
+from ..dtypes import as_numpy, int64
+from ..tensor import Tensor, axis_of, wrap
+from .elementwise import cast, div, eq, maximum, minimum, mul, sqrt, square, sub, where
+from .indexing import take_along_dim
+from .shape import broadcast_to, named, reshape
+
+Dims = int | Sequence[int] | None
+
+
+def axes_of(x: Tensor, dim: Dims, name: str) -> tuple[int, ...]:
+    """The axes that `dim` names; None, or an empty sequence, is all of them."""
+    if dim is None or (isinstance(dim, Sequence) and len(dim) == 0):
+        return tuple(range(x.ndim))
+    axes = [axis_of(x, d, name) for d in ([dim] if isinstance(dim, int) else dim)]
+    if len(set(axes)) != len(axes):
+        raise RuntimeError(f"{name}: dim {axes[0]} appears multiple times in the list of dims")
+    return tuple(axes) if x.ndim else ()
+
+
+def _kept_shape(x: Tensor, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """x's shape with 1 along the axes."""
+    return tuple([1 if i in axes else n for i, n in enumerate(x.array.shape)])
+
+
+class Sum(Op):
+    """y = Σ x over axes; every x gets its sum's g"""
+
+    reads = ()
+    axes: tuple[int, ...]
+    keepdim: bool
+
+    def forward(self, x: Array) -> Array:
+        self.back = x.shape
+        return x.sum(axis=self.axes, dtype=x.dtype, keepdims=self.keepdim)
+
+    def backward(self, g: Tensor) -> Sequence[Tensor]:
+        if not self.keepdim:
+            g = reshape(g, tuple([1 if i in self.axes else n for i, n in enumerate(self.back)]))
+        return (broadcast_to(g, self.back),)
+
+
+def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum along dim, or of everything (torch.sum). Integers and bools sum to int64."""
+    axes = axes_of(x, dim, "sum")
+    to = as_numpy(dtype) if dtype is not None else x.array.dtype if x.array.dtype.kind == "f" else int64.numpy
+    return named("Sum", Sum.apply(cast(x, to), axes=axes, keepdim=keepdim), variant=0 if dim is None else 1)
+
+
+def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean along dim, or of everything (torch.mean); nan of no elements.
+
+    Raises:
+        RuntimeError: x is not floating point, and no dtype is given.
+    """
+    if dtype is not None:
+        x = cast(x, as_numpy(dtype))
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be floating point, got {x.dtype}: use x.float().mean()")
+    axes = axes_of(x, dim, "mean")
+    count = 1
+    for axis in axes:
+        count *= x.array.shape[axis]
+    return named("Mean", div(Sum.apply(x, axes=axes, keepdim=keepdim), count), variant=0 if dim is None else 1)
+
+
+def var(x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
+    """The variance Σ (x - mean)² / (n - correction) along dim, or of everything (torch.var).
+
+    Args:
+        unbiased: correction = 1 (the default), or 0 for the mean of squares.
+    """
+    if isinstance(dim, bool):  # torch's older call var(unbiased)
+        dim, unbiased = None, dim
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"var only supports floating point dtypes, got {x.dtype}")
+    axes = axes_of(x, dim, "var")
+    count = 1
+    for axis in axes:
+        count *= x.array.shape[axis]
+    squares = square(sub(x, mean(x, axes, keepdim=True))) if axes else square(sub(x, x))
+    free = builtins.max(count - (correction if correction is not None else 1 if unbiased else 0), 0)
+    return named("Var", div(Sum.apply(squares, axes=axes, keepdim=keepdim), free))
+
+
+def std(x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
+    """The square root of the variance (torch.std)."""
+    return named("Std", sqrt(var(x, dim, unbiased, keepdim, correction=correction)))
+
+
+# ----------------------------------------------------------------------------------------------------------- extreme values
+
+
+class max_result(NamedTuple):
+    """What max and min along a dimension return."""
+
+    values: Tensor
+    indices: Tensor
+
+    def __repr__(self) -> str:
+        return f"torch.return_types.{type(self).__name__.removesuffix('_result')}(\nvalues={self.values!r},\nindices={self.indices!r})"
+
+
+class min_result(max_result):
+    __slots__ = ()
+
+
+def _arg(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    if x.numel() == 0 and (dim is None or x.array.shape[axis_of(x, dim, name)] == 0):
+        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size, the tensor's shape is {tuple(x.shape)}")
+    xp = namespace(x.array)
+    if dim is None:
+        index = xp.asarray(getattr(xp, name)(x.array.reshape(-1)))
+        return wrap(index.reshape((1,) * x.ndim) if keepdim else index)
+    axis = axis_of(x, dim, name)
+    index = getattr(xp, name)(x.array.reshape(1) if x.ndim == 0 else x.array, axis=axis)
+    return wrap(xp.expand_dims(index, axis) if keepdim and x.ndim else index)
+
+
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The int64 index of the largest element along dim, or in the flattened tensor; the first of equals (torch.argmax)."""
+    return _arg("argmax", x, dim, keepdim)
+
+
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The int64 index of the smallest element along dim, or in the flattened tensor; the first of equals (torch.argmin)."""
+    return _arg("argmin", x, dim, keepdim)
+
+
+def _extreme(name: str, x: Tensor, axes: tuple[int, ...], keepdim: bool) -> Tensor:
+    """The extreme value along axes; equal ones share the gradient."""
+    if builtins.any(x.array.shape[axis] == 0 for axis in axes):
+        raise (RuntimeError if len(axes) == x.ndim else IndexError)(
+            f"{name}(): Expected reduction dim to be specified for input.numel() == 0, or of non-zero size; the shape is {tuple(x.shape)}"
+        )
+    shape = _kept_shape(x, axes)
+    y = wrap(getattr(x.array, name)(axis=axes or None, keepdims=True).reshape(shape))
+    if x.requires_grad:
+        ties = cast(eq(x, y), x.array.dtype)
+        share = div(ties, sum(ties, axes, keepdim=True))
+        # max = Σ share · x over the ties alone: elsewhere an infinite x would turn 0 · x into nan
+        y = Sum.apply(where(cast(ties, np.dtype(bool)), mul(share, x), 0.0), axes=axes, keepdim=True)
+    return y if keepdim else reshape(y, tuple([n for i, n in enumerate(x.array.shape) if i not in axes]))
+
+
+def _max_or_min(name: str, x: Tensor, dim: Any, keepdim: bool) -> Any:
+    if isinstance(dim, Tensor):
+        return (maximum if name == "max" else minimum)(x, dim)
+    if dim is None:
+        return named(name.title(), _extreme(name, x, axes_of(x, None, name), False), variant=1)
+    index = _arg(f"arg{name}", x, dim, keepdim=True)
+    axis = axis_of(x, dim, name)
+    if x.ndim == 0:
+        return (max_result if name == "max" else min_result)(x.clone(), index)
+    values = take_along_dim(x, index, axis)
+    if not keepdim:
+        shape = tuple([n for i, n in enumerate(x.array.shape) if i != axis])
+        values, index = reshape(values, shape), reshape(index, shape)
+    return (max_result if name == "max" else min_result)(named(name.title(), values), index)
+
+
+def max(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element; along dim, the pair (values, indices); with a tensor, torch.maximum (torch.max).
+
+    Equal largest elements share the gradient of max(); along dim it goes to the one at `indices`.
+    """
+    return _max_or_min("max", x, dim, keepdim)
+
+
+def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element; along dim, the pair (values, indices); with a tensor, torch.minimum (torch.min)."""
+    return _max_or_min("min", x, dim, keepdim)
+
+
+def amax(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The largest element along dims; equal ones share the gradient (torch.amax)."""
+    return named("Amax", _extreme("max", x, axes_of(x, dim, "amax"), keepdim))
+
+
+def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The smallest element along dims; equal ones share the gradient (torch.amin)."""
+    return named("Amin", _extreme("min", x, axes_of(x, dim, "amin"), keepdim))
+
+
+# ------------------------------------------------------------------------------------------------------ without gradient
+
+
+def _test(name: str) -> Callable[..., Tensor]:
+    def f(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+        return wrap(namespace(x.array).asarray(getattr(x.array.astype(bool), name)(axis=axes_of(x, dim, name), keepdims=keepdim)))
+
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = f"True where {name} of the elements along dim, or of everything, is nonzero (torch.{name})."
+    return f
+
+
+any = _test("any")
+all = _test("all")
+
+
+def allclose(x: Tensor, y: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """|x - y| <= atol + rtol |y| everywhere (torch.allclose)."""
+    xp = namespace(x.array, y.array)
+    return bool(quiet(xp.allclose)(x.array, y.array, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+def equal(x: Tensor, y: Tensor) -> bool:
+    """The same shape and the same elements (torch.equal)."""
+    return x.array.shape == y.array.shape and bool((x.array == y.array).all())

@@ -1,0 +1,353 @@
+"""Optimizers: how gradients move parameters. torch's names, defaults and formulas.
+
+A table's gradient may be rows (see sparse.py). Plain SGD and SparseAdam touch those rows only. The others move every row at
+every step, as torch's do with its dense gradient, and go through a large parameter in blocks, so that no second array of
+its size is ever made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .backend import Array, namespace
+from .grad_mode import enable_grad, no_grad
+from .sparse import RowSparse
+from .tensor import Tensor, wrap
+
+Blocks = Iterator[tuple[Any, Array]]
+_BLOCK = 1 << 15  # elements: what fits into a core's cache
+
+
+class Optimizer:
+    """Base of the optimizers (torch.optim.Optimizer).
+
+    Attributes:
+        param_groups: dicts with "params" and the options that hold for them.
+        state: what an optimizer remembers of each parameter.
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
+        if isinstance(params, Tensor):
+            raise TypeError(f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params).__name__}: write [tensor]")
+        self.defaults = defaults
+        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.param_groups: list[dict[str, Any]] = []
+        groups = list(params)
+        if not groups:
+            raise ValueError("optimizer got an empty parameter list")
+        for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            self.add_param_group(group)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Train more parameters: a dict with "params" and the options that differ from the defaults.
+
+        Raises:
+            TypeError: something that is not a tensor.
+            ValueError: a tensor that is not a leaf, or is in a group already.
+        """
+        params = param_group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        taken = {p for group in self.param_groups for p in group["params"]}
+        for p in params:
+            if not isinstance(p, Tensor):
+                raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
+            if not p.is_leaf:
+                raise ValueError("can't optimize a non-leaf Tensor")
+            if p in taken:
+                raise ValueError("some parameters appear in more than one parameter group")
+        group = {**self.defaults, **param_group, "params": list(dict.fromkeys(params))}
+        self.check(group)
+        self.param_groups.append(group)
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Raise ValueError for options that make no sense."""
+        for name in ("lr", "eps", "weight_decay", "momentum"):
+            if name in group and not 0.0 <= group[name]:
+                raise ValueError(f"Invalid {name.replace('lr', 'learning rate')}: {group[name]}")
+        for i, beta in enumerate(group.get("betas", ())):
+            if not 0.0 <= beta < 1.0:
+                raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients, or set them to zero."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if set_to_none:
+                    p.grad = None
+                elif p.grad is not None:
+                    p.grad.detach_().zero_()
+
+    @no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Move every parameter that has a gradient. `closure`, if given, computes the loss and gradients first.
+
+        Returns:
+            What closure returned.
+        """
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p._grad is not None:
+                    p.writable("optimizer step")
+                    self.update(p, p._grad, self.state.setdefault(p, {}), group)
+                    p.written()
+        return loss
+
+    def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
+        """Move one parameter by its gradient."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Options and state, with parameters replaced by their numbers, as torch lays it out."""
+        number = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
+        groups = [{**group, "params": [number[p] for p in group["params"]]} for group in self.param_groups]
+        return {"state": {number[p]: dict(s) for p, s in self.state.items()}, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over options and state (copied). Raises ValueError if the groups are of other sizes; then nothing has changed."""
+        groups = state_dict["param_groups"]
+        if len(groups) != len(self.param_groups):
+            raise ValueError(f"loaded state dict has a different number of parameter groups: {len(groups)}, not {len(self.param_groups)}")
+        if any(len(a["params"]) != len(b["params"]) for a, b in zip(groups, self.param_groups, strict=True)):
+            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
+        params = dict(zip((i for a in groups for i in a["params"]), (p for b in self.param_groups for p in b["params"]), strict=True))
+        for i, s in state_dict["state"].items():
+            for name, value in s.items():
+                if isinstance(value, Tensor) and value.ndim and value.shape != params[i].shape:
+                    raise ValueError(f"state {name!r} of parameter {i} has shape {tuple(value.shape)}, the parameter {tuple(params[i].shape)}")
+        self.state = {
+            params[i]: {name: value.clone() if isinstance(value, Tensor) else value for name, value in s.items()}
+            for i, s in state_dict["state"].items()
+        }
+        for mine, theirs in zip(self.param_groups, groups, strict=True):
+            mine.update({name: value for name, value in theirs.items() if name != "params"})
+
+    def __repr__(self) -> str:
+        lines = [f"{type(self).__name__} ("]
+        for i, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {i}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+        return "\n".join([*lines, ")"])
+
+
+def zeros_like(p: Tensor) -> Tensor:
+    return wrap(namespace(p.array).zeros(p.array.shape, dtype=p.array.dtype))
+
+
+def blocks(g: Tensor | RowSparse) -> Blocks:
+    """A gradient in pieces of some rows each: (which rows, the gradient there). Rows that a RowSparse lacks are zeros."""
+    shape = g.shape
+    width = int(np.prod(shape[1:]))
+    step = max(1, _BLOCK // max(width, 1))
+    if isinstance(g, Tensor):
+        if namespace(g.array) is not np or g.numel() <= 2 * _BLOCK or g.ndim == 0:
+            yield ..., g.array
+            return
+        for start in range(0, shape[0], step):
+            yield slice(start, start + step), g.array[start : start + step]
+        return
+    if namespace(g.rows) is not np:
+        yield ..., g.to_dense().array
+        return
+    g = g.coalesce()
+    buffer = np.empty((step, *shape[1:]), dtype=g.rows.dtype)
+    starts = range(0, shape[0], step)
+    cuts = np.searchsorted(g.index, [*starts, shape[0]])
+    for start, low, high in zip(starts, cuts, cuts[1:], strict=True):
+        piece = buffer[: min(step, shape[0] - start)]
+        piece[...] = 0
+        piece[g.index[low:high] - start] = g.rows[low:high]
+        yield slice(start, start + len(piece)), piece
+
+
+class SGD(Optimizer):
+    """p ← p - lr g, with momentum b ← μ b + (1 - dampening) g in place of g (torch.optim.SGD).
+
+    Args:
+        lr: learning rate.
+        momentum: μ.
+        dampening: not with nesterov.
+        weight_decay: adds this times p to g.
+        nesterov: g + μ b in place of b.
+        maximize: climb instead.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ):
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
+        super().__init__(params, {**defaults, "nesterov": nesterov, "maximize": maximize})
+
+    def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
+        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        if group["maximize"]:
+            lr = -lr
+            decay = -decay
+        if isinstance(g, RowSparse) and not momentum and not decay:
+            rows = g.summed()
+            p.array[rows.index] -= lr * rows.rows  # each row is there once
+            return
+        first = "momentum_buffer" not in state
+        if momentum and first:
+            state["momentum_buffer"] = zeros_like(p)
+        for where, gb in blocks(g):
+            w = p.array[where]
+            if decay:
+                gb = gb + decay * w
+            if group["maximize"]:
+                gb = -gb
+            if momentum:
+                b = state["momentum_buffer"].array[where]
+                if first:
+                    b[...] = gb
+                else:
+                    b *= momentum
+                    b += (1 - group["dampening"]) * gb
+                gb = gb + momentum * b if group["nesterov"] else b
+            w -= abs(lr) * gb
+        return
+
+
+class Adam(Optimizer):
+    """m ← β₁ m + (1 - β₁) g, v ← β₂ v + (1 - β₂) g², p ← p - lr m̂ / (√v̂ + ε), m̂ and v̂ corrected for starting at 0.
+
+    Kingma and Ba, 2015 (torch.optim.Adam).
+
+    Args:
+        lr: learning rate.
+        betas: β₁ and β₂.
+        eps: ε.
+        weight_decay: adds this times p to g.
+        amsgrad: divide by the largest v so far.
+        maximize: climb instead.
+    """
+
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: Sequence[float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+    ):
+        defaults = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
+        super().__init__(params, {**defaults, "amsgrad": amsgrad, "maximize": maximize})
+
+    def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
+        if isinstance(g, RowSparse) and g.visible:
+            raise RuntimeError("Adam does not support sparse gradients, please consider SparseAdam instead")
+        if not state:
+            state.update(step=0, exp_avg=zeros_like(p), exp_avg_sq=zeros_like(p))
+            if group["amsgrad"]:
+                state["max_exp_avg_sq"] = zeros_like(p)
+        state["step"] += 1
+        lr, (beta1, beta2), eps, decay = group["lr"], group["betas"], group["eps"], group["weight_decay"]
+        xp = namespace(p.array)
+        step_size = lr / (1 - beta1 ** state["step"])
+        correction = (1 - beta2 ** state["step"]) ** 0.5
+        for where, gb in blocks(g):
+            w, m, v = p.array[where], state["exp_avg"].array[where], state["exp_avg_sq"].array[where]
+            if group["maximize"]:
+                gb = -gb
+            if decay and self.decoupled:
+                w *= 1 - lr * decay
+            elif decay:
+                gb = gb + decay * w
+            m += (1 - beta1) * (gb - m)
+            v *= beta2
+            v += (1 - beta2) * (gb * gb)
+            if group["amsgrad"]:
+                top = state["max_exp_avg_sq"].array[where]
+                xp.maximum(top, v, out=top)
+                v = top
+            denominator = xp.sqrt(v)
+            denominator /= correction
+            denominator += eps
+            xp.divide(m, denominator, out=denominator)
+            denominator *= step_size
+            w -= denominator
+
+
+class AdamW(Adam):
+    """Adam, with weight decay taken from p itself: p ← p - lr λ p (Loshchilov and Hutter, 2019; torch.optim.AdamW)."""
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: Sequence[float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        fused: bool | None = None,
+    ):
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+
+
+class SparseAdam(Optimizer):
+    """Adam on the rows that have a gradient; the moments of other rows wait (torch.optim.SparseAdam).
+
+    Takes the gradients of Embedding(sparse=True).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        betas: Sequence[float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        maximize: bool = False,
+    ):
+        if not 0.0 < lr:
+            raise ValueError(f"Invalid learning rate: {lr}")
+        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "maximize": maximize})
+
+    def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
+        if not isinstance(g, RowSparse) or not g.visible:
+            raise RuntimeError("SparseAdam does not support dense gradients, please consider Adam instead")
+        if not state:
+            state.update(step=0, exp_avg=zeros_like(p), exp_avg_sq=zeros_like(p))
+        state["step"] += 1
+        rows = g.summed()
+        if not len(rows.index):
+            return
+        gr = -rows.rows if group["maximize"] else rows.rows
+        beta1, beta2 = group["betas"]
+        m, v = state["exp_avg"].array, state["exp_avg_sq"].array
+        old_m, old_v = m[rows.index], v[rows.index]
+        new_m = old_m + (1 - beta1) * (gr - old_m)
+        new_v = old_v + (1 - beta2) * (gr * gr - old_v)
+        m[rows.index], v[rows.index] = new_m, new_v
+        step_size = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
+        p.array[rows.index] -= step_size * (new_m / (namespace(new_v).sqrt(new_v) + group["eps"]))
+
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "SparseAdam"]

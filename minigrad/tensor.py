@@ -1,0 +1,384 @@
+"""Tensor: an array, the op that made it, and the gradient collected for it.
+
+What a tensor is and how its memory is written stand here; the ~100 methods that are ops are listed in methods.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import backend, printing
+from .backend import Array
+from .dtypes import Number, Size, default_float, device, dtype, ours
+from .grad_mode import mode
+
+if TYPE_CHECKING:
+    from .core import Op, Patch
+    from .methods import TensorMethods
+else:
+
+    class TensorMethods:
+        """The methods that are ops: methods.py fills this class when minigrad is imported, and type checkers read it there."""
+
+
+class Version:
+    """How often a piece of memory was written in place; a tensor and its views share one."""
+
+    __slots__ = ("rewrites", "writes")
+
+    def __init__(self) -> None:
+        self.writes = 0  # all of them: what an op saved before is not what it would find now
+        self.rewrites = 0  # those on the tape: the ops of other tensors on this memory no longer describe it
+
+
+class Tensor(TensorMethods):
+    """An array, and the op that made it.
+
+    Args:
+        data: numbers, nested lists of them, an array or a tensor; copied. Lists become float32, as torch.Tensor does;
+            `minigrad.tensor` keeps integers.
+        dtype, device: as in `minigrad.tensor`.
+        requires_grad: collect this tensor's gradient in `.grad`.
+    """
+
+    array: Array
+    op: Op | None = None
+    _requires_grad: bool = False
+    _grad: Tensor | Patch | None = None
+    _version: Version | None = None  # None is version 0, until somebody shares or writes the memory
+    _epoch: int = 0  # the version's `rewrites` that self.op describes
+
+    def __init__(self, data: Any = (), dtype: Any = None, device: Any = None, requires_grad: bool = False):
+        from .ops.creation import tensor  # ops are built on the engine, so the engine may only ask late
+
+        if dtype is None and not isinstance(data, Tensor) and not backend.is_array(data):
+            dtype = default_float()
+        self.array = tensor(data, dtype=dtype, device=device).array
+        if requires_grad:
+            self.requires_grad = True
+
+    # ---- what it is
+
+    @property
+    def slot(self) -> Op | Tensor:
+        """Where this tensor's gradient is collected."""
+        return self.op or self
+
+    @property
+    def shape(self) -> Size:
+        return Size(self.array.shape)
+
+    @property
+    def ndim(self) -> int:
+        return self.array.ndim
+
+    @property
+    def dtype(self) -> dtype:
+        return ours(self.array.dtype)
+
+    @property
+    def device(self) -> device:
+        return backend.device_of(self.array)
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if no recorded op made this tensor."""
+        return self.op is None
+
+    @property
+    def is_sparse(self) -> bool:
+        return False
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.device.type == "cuda"
+
+    @property
+    def itemsize(self) -> int:
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.array.nbytes
+
+    @property
+    def grad_fn(self) -> Op | None:
+        """The op that made this tensor, printed as torch prints it: <MulBackward0>."""
+        return self.op
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.array.ndim
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size along one dimension."""
+        return self.shape if dim is None else self.array.shape[axis_of(self, dim, "size")]
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self.array.itemsize
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Elements, not bytes, from one index to the next, along every dimension or one."""
+        steps = tuple(s // self.array.itemsize for s in self.array.strides)
+        return steps if dim is None else steps[dim]
+
+    def is_contiguous(self) -> bool:
+        """True if the elements lie in memory in index order."""
+        return bool(self.array.flags.c_contiguous)
+
+    def is_floating_point(self) -> bool:
+        return self.array.dtype.kind == "f"
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return self.array.ctypes.data if isinstance(self.array, np.ndarray) else self.array.data.ptr
+
+    # ---- does it need a gradient, and which
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self.op is not None and not value:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables. Use y.detach() for a tensor without history")
+        if value and self.array.dtype.kind != "f":
+            raise RuntimeError(
+                f"only Tensors of floating point dtype can require gradients, got {self.dtype}: "
+                f"token ids and other integers never need one"
+            )
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set requires_grad in place; returns self."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def grad(self) -> Any:
+        """The gradient collected by backward(): a dense tensor, or rows where Embedding(sparse=True) asked for them."""
+        if self._grad is not None and not isinstance(self._grad, Tensor) and not self._grad.visible:
+            # From now on the person holds it and may change it, so the dense form must be the gradient.
+            self._grad = self._grad.to_dense()
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | Patch | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor | Patch):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                raise RuntimeError(
+                    f"assigned grad has {value.dtype} and shape {tuple(value.shape)}, "
+                    f"but the tensor has {self.dtype} and shape {tuple(self.shape)}"
+                )
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    def detach(self) -> Tensor:
+        """The same memory without history: gradients stop here."""
+        y = wrap(self.array)
+        y._version = self.version()
+        return y
+
+    def detach_(self) -> Tensor:
+        """Forget the history of this tensor, in place."""
+        self.op, self._requires_grad = None, False
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history. Writing to it is not seen by backward: prefer no_grad and an in-place method."""
+        return wrap(self.array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self.replace(value.array)
+
+    # ---- writing in place
+
+    def version(self) -> Version:
+        if self._version is None:
+            self._version = Version()
+        return self._version
+
+    def replace(self, array: Array) -> None:
+        """Let this tensor stand for another array; ops that saved the old one will notice."""
+        before = self.version().writes
+        self.array = array
+        self._version = Version()
+        self._version.writes = before + 1
+
+    def written(self) -> None:
+        """Say that this tensor's memory was written: ops that saved it before will refuse to run backward."""
+        self.version().writes += 1
+
+    def before_write(self, what: str) -> Tensor:
+        """What an in-place op reads in place of this tensor: its values and history, but not this object (no cycle).
+
+        Raises:
+            RuntimeError: this is a leaf that requires grad, and operations are being recorded.
+        """
+        if mode.recording and self._requires_grad and self.op is None:
+            raise RuntimeError(
+                f"a leaf Variable that requires grad is being used in an in-place operation ({what}): "
+                f"do it under no_grad(), or use the form without the underscore"
+            )
+        self.check_history(what)
+        old = wrap(self.array)
+        old.op, old._requires_grad = self.op, self._requires_grad
+        return old
+
+    def rewrite(self, y: Tensor, old: Tensor, what: str) -> Tensor:
+        """Take over y's values, in this tensor's memory where its views see them, and y's history. Returns self.
+
+        Args:
+            y: the result of an op on `old`, which is what `before_write` gave.
+        """
+        if y.array.shape != self.array.shape:
+            raise RuntimeError(f"{what}: the result has shape {tuple(y.shape)}, which does not fit in place into {tuple(self.shape)}")
+        if _RANK[y.array.dtype.kind] > _RANK[self.array.dtype.kind]:
+            raise RuntimeError(f"{what}: result type {y.dtype} can't be cast to the desired output type {self.dtype}")
+        same_type = y.array.dtype == self.array.dtype
+        if y._requires_grad and self.op is not None and self._version is None and y._version is None and same_type:
+            self.array = y.array  # nobody else sees the old memory: leave it to `old`, and copy nothing
+        else:
+            if y._requires_grad:
+                old.array = self.array.copy()  # y's op may read it
+            self.writable(what)[...] = y.array
+        self.written()
+        if y._requires_grad:
+            self.op, self._requires_grad = (y if same_type else y.to(self.dtype)).op, True
+            self.version().rewrites += 1
+        self._epoch = self.version().rewrites
+        return self
+
+    def writable(self, what: str) -> Array:
+        """The array, if it may be written."""
+        if isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
+            raise RuntimeError(f"{what}: this tensor's memory is read-only (a file, or a view that repeats elements); use .clone() first")
+        return self.array
+
+    def check_history(self, what: str) -> None:
+        """Refuse a tensor whose memory was rewritten through a view or its base, after the op that made it."""
+        if self._version is not None and self._epoch != self._version.rewrites:
+            raise RuntimeError(
+                f"{what}: this tensor of shape {tuple(self.shape)} shares memory with one that was changed in place while "
+                f"recording, so its history no longer says how its values came about. Use the tensor that was "
+                f"changed, or change a clone()"
+            )
+
+    # ---- out to Python and NumPy
+
+    def item(self) -> Number:
+        """The only element, as a Python number. Raises RuntimeError if there are more or none."""
+        if self.array.size != 1:
+            raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers; a number for a 0-d tensor."""
+        return self.array.tolist()
+
+    def numpy(self, force: bool = False) -> np.ndarray:
+        """The memory of a CPU tensor as an array; force=True detaches and copies to the CPU where needed."""
+        if not force and self._requires_grad:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if not force and self.is_cuda:
+            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+        return backend.to_numpy(self.array)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return array.copy() if copy and dtype is None else array if dtype is None else array.astype(dtype)
+
+    def __len__(self) -> int:
+        if self.array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.array.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self.array)))
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            word = "no" if self.array.size == 0 else "more than one"
+            raise RuntimeError(f"Boolean value of Tensor with {word} value{'' if word == 'no' else ''} is ambiguous")
+        return bool(self.array.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind == "f" or self.array.size != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __contains__(self, element: Any) -> bool:
+        return bool((self.array == (element.array if isinstance(element, Tensor) else element)).any())
+
+    __hash__ = object.__hash__  # identity, although == compares elements
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self.op is not None:
+            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol: detach() first")
+        y = memo[id(self)] = type(self).__new__(type(self))
+        y.array = self.array.copy()
+        y._requires_grad = self._requires_grad
+        if self._grad is not None:
+            y._grad = self.grad.clone() if isinstance(self.grad, Tensor) else self._grad
+        return y
+
+    def __repr__(self) -> str:
+        return printing.tensor_repr(
+            backend.to_numpy(self.array),
+            device=str(self.device),
+            requires_grad=self._requires_grad,
+            grad_fn=self.op.label if self.op else None,
+            default_dtype=default_float(),
+        )
+
+    def __format__(self, spec: str) -> str:
+        return printing.format_tensor(self.array, spec, self.__repr__)
+
+
+_RANK = {"b": 0, "u": 1, "i": 1, "f": 2}  # bool < integer < float
+
+
+_new_tensor = Tensor.__new__
+
+
+def wrap(array: Array) -> Tensor:
+    """A tensor around an array, without a copy; a NumPy scalar becomes a 0-d array."""
+    t = _new_tensor(Tensor)
+    t.array = array if type(array) is np.ndarray or backend.is_array(array) else np.asarray(array)
+    return t
+
+
+def axis_of(x: Tensor, dim: int, what: str) -> int:
+    """dim counted from the front. Raises IndexError outside [-ndim, ndim); a 0-d tensor counts as having one axis."""
+    n = max(x.array.ndim, 1)
+    if not isinstance(dim, int | np.integer) or isinstance(dim, bool):
+        raise TypeError(f"{what}: dim must be an int, got {type(dim).__name__}")
+    if not -n <= dim < n:
+        raise IndexError(f"{what}: Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+    return int(dim) % n
