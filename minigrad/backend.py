@@ -95,7 +95,9 @@ def _cupy() -> ModuleType:
             "or 'minigrad[cuda12]'"
         ) from None
     except Exception as error:
-        raise BackendUnavailable(f"CuPy is installed but cannot be imported: {type(error).__name__}: {error}") from error
+        raise BackendUnavailable(
+            f"CuPy is installed but cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     try:
         count = cupy.cuda.runtime.getDeviceCount()  # unlike is_available(), it keeps the reason
     except Exception as error:

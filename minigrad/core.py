@@ -95,7 +95,7 @@ class Op:
         return y
 
     def _record(self, inputs: tuple[Any, ...], y: Tensor) -> None:
-        parents = []
+        parents: list[Op | Tensor | None] = []
         for x in inputs:
             if not isinstance(x, Tensor):
                 parents.append(None)
@@ -179,12 +179,12 @@ class Op:
         return f"<{self.label}>"
 
 
-
 class Patch:
     """A gradient that is zero outside some part of its tensor: that part, and where it belongs. See sparse.py."""
 
     shape: tuple[int, ...]
-    visible: ClassVar[bool] | bool = False
+    dtype: Any
+    visible: bool = False
     """Shown to people as it is, not as the dense tensor it stands for."""
     stays: ClassVar[bool] = False
     """A leaf keeps it as it is in `.grad`, until somebody looks."""
@@ -301,8 +301,8 @@ def pull(
         for op in ops_behind(outputs, targets):
             if op not in cotangents.of:
                 continue
-            if op.retained is not None and (y := op.retained()) is not None:
-                deposit(y, cotangents.own(op))
+            if op.retained is not None and (keeper := op.retained()) is not None:
+                deposit(keeper, cotangents.own(op))
             g = dense(cotangents.of[op])
             if targets is None or op not in targets:
                 del cotangents.of[op]
@@ -322,7 +322,9 @@ def _fitting(gx: Gradient, parent: Op | Tensor, op: Op, i: int) -> Gradient:
     if isinstance(gx, Patch):
         return gx
     if gx.array.shape != array.shape:
-        raise RuntimeError(f"{op.name}: backward returned a gradient of shape {gx.array.shape} for input {i} of shape {array.shape}")
+        raise RuntimeError(
+            f"{op.name}: backward returned a gradient of shape {gx.array.shape} for input {i} of shape {array.shape}"
+        )
     return gx if gx.array.dtype == array.dtype else gx.to(ours(array.dtype))
 
 
@@ -400,11 +402,13 @@ def grad(
         raise RuntimeError(f"grad: got {len(ys)} outputs and {len(gs)} grad_outputs")
     for i, x in enumerate(xs):
         if not x._requires_grad:
-            raise RuntimeError(f"One of the differentiated Tensors does not require grad: inputs[{i}], of shape {tuple(x.shape)}")
+            raise RuntimeError(
+                f"One of the differentiated Tensors does not require grad: inputs[{i}], of shape {tuple(x.shape)}"
+            )
     retain = create_graph if retain_graph is None else retain_graph
     seeds = [_seed(y, g, i) for i, (y, g) in enumerate(zip(ys, gs, strict=True))]
     cotangents = pull(ys, seeds, {x.slot for x in xs}, retain, create_graph)
-    result = []
+    result: list[Any] = []
     with set_grad_enabled(create_graph):
         for i, x in enumerate(xs):
             if x.slot in cotangents.of:
@@ -423,7 +427,11 @@ def grad(
 def _seed(y: Tensor, g: Tensor | None, i: int) -> Tensor:
     """The cotangent that y starts with."""
     if not y._requires_grad:
-        made = "no operation on tensors that require grad made it" if mode.recording else "grad recording is off here (no_grad)"
+        made = (
+            "no operation on tensors that require grad made it"
+            if mode.recording
+            else "grad recording is off here (no_grad)"
+        )
         raise RuntimeError(
             f"element {i} of tensors does not require grad and does not have a grad_fn: {made}. Did you mean "
             f"requires_grad=True on a leaf, or was the computation under no_grad or detached?"
@@ -439,7 +447,9 @@ def _seed(y: Tensor, g: Tensor | None, i: int) -> Tensor:
     if not isinstance(g, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g.array.shape != y.array.shape:
-        raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and output[{i}] has a shape of {tuple(y.shape)}.")
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[{i}] has a shape of {tuple(g.shape)} and output[{i}] has a shape of {tuple(y.shape)}."
+        )
     return g if g.array.dtype == y.array.dtype else g.to(y.dtype)
 
 

@@ -56,7 +56,9 @@ def ours(numpy_dtype: np.dtype[Any]) -> dtype:
     try:
         return _OURS[np.dtype(numpy_dtype).newbyteorder("=")]
     except KeyError:
-        raise TypeError(f"minigrad has no tensors of type {numpy_dtype}; it has {', '.join(d.name for d in _ALL)}") from None
+        raise TypeError(
+            f"minigrad has no tensors of type {numpy_dtype}; it has {', '.join(d.name for d in _ALL)}"
+        ) from None
 
 
 def as_numpy(d: Any) -> np.dtype[Any]:
@@ -163,10 +165,10 @@ class device:
     type: str
     index: int | None
 
-    def __init__(self, name: str | int | device, index: int | None = None):
+    def __init__(self, name: Any, index: int | None = None):
         if isinstance(name, device):
             name, index = name.type, name.index
-        if isinstance(name, int) and not isinstance(name, builtins.bool):
+        elif isinstance(name, int) and not isinstance(name, builtins.bool):
             name, index = "cuda", name
         if not isinstance(name, str):
             raise TypeError(f"device must be a name such as 'cpu' or 'cuda:0', got {name!r}")

@@ -208,14 +208,18 @@ def cross_entropy(
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     if input.ndim == 0 or input.array.dtype.kind != "f":
-        raise RuntimeError(f"cross_entropy: input must be logits (N, V) of a floating type, got {tuple(input.shape)} {input.dtype}")
+        raise RuntimeError(
+            f"cross_entropy: input must be logits (N, V) of a floating type, got {tuple(input.shape)} {input.dtype}"
+        )
     axis = 0 if input.ndim == 1 else 1
     if target.array.dtype.kind == "f":
         return _soft_cross_entropy(input, target, axis, weight, reduction, label_smoothing)
     return _hard_cross_entropy(input, target, axis, weight, ignore_index, reduction, label_smoothing)
 
 
-def _soft_cross_entropy(input: Tensor, target: Tensor, axis: int, weight: Any, reduction: str, smoothing: float) -> Tensor:
+def _soft_cross_entropy(
+    input: Tensor, target: Tensor, axis: int, weight: Any, reduction: str, smoothing: float
+) -> Tensor:
     if target.shape != input.shape:
         raise ValueError(
             f"cross_entropy: probabilities as targets must have the input's shape {tuple(input.shape)}, got {tuple(target.shape)}"
@@ -233,7 +237,9 @@ def _soft_cross_entropy(input: Tensor, target: Tensor, axis: int, weight: Any, r
 
 
 def _per_class(weight: Tensor, input: Tensor, axis: int) -> Tensor:
-    return broadcast_to(Reshape.apply(weight, to=tuple(-1 if i == axis else 1 for i in range(input.ndim))), input.array.shape)
+    return broadcast_to(
+        Reshape.apply(weight, to=tuple(-1 if i == axis else 1 for i in range(input.ndim))), input.array.shape
+    )
 
 
 def _hard_cross_entropy(
@@ -242,7 +248,9 @@ def _hard_cross_entropy(
     classes = input.array.shape[axis]
     expected = input.array.shape[:axis] + input.array.shape[axis + 1 :]
     if target.array.dtype.kind not in "iu":
-        raise RuntimeError(f"cross_entropy: expected class ids as integers or probabilities as floats, got {target.dtype}")
+        raise RuntimeError(
+            f"cross_entropy: expected class ids as integers or probabilities as floats, got {target.dtype}"
+        )
     if target.array.shape != expected:
         raise ValueError(
             f"cross_entropy: input of shape {tuple(input.shape)} has its {classes} classes on axis {axis}, so target should be "

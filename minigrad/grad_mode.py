@@ -33,7 +33,7 @@ class set_grad_enabled(ContextDecorator):
     def __exit__(self, *exception: object) -> None:
         mode.recording = self.before
 
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def __call__(self, function: Any) -> Any:
         mode.recording = self.before  # as a decorator it acts when the function runs, not here
         return super().__call__(function)
 

@@ -6,14 +6,12 @@ a base of Tensor; at run time its contents are put into Tensor itself by the las
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from . import core, dtypes, fused, tensor
+from . import core, dtypes, fused
 from .ops import elementwise, indexing, inplace, linalg, reduction, shape
 from .ops.elementwise import cast
-
-if TYPE_CHECKING:
-    from .tensor import Tensor
+from .tensor import Tensor
 
 
 def _reflected(f: Any) -> Any:
@@ -202,8 +200,8 @@ def _install() -> None:
     ours = {"__module__", "__dict__", "__weakref__", "__doc__", "__hash__", "__firstlineno__", "__static_attributes__"}
     for name, value in vars(TensorMethods).items():
         if name not in ours:
-            setattr(tensor.Tensor, name, value)
+            setattr(Tensor, name, value)
 
 
 _install()
-tensor.Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]  # numpy_array * tensor asks the tensor first
+Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]  # numpy_array * tensor asks the tensor first

@@ -31,7 +31,9 @@ class Optimizer:
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
         if isinstance(params, Tensor):
-            raise TypeError(f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params).__name__}: write [tensor]")
+            raise TypeError(
+                f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params).__name__}: write [tensor]"
+            )
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
@@ -65,7 +67,7 @@ class Optimizer:
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for options that make no sense."""
         for name in ("lr", "eps", "weight_decay", "momentum"):
-            if name in group and not 0.0 <= group[name]:
+            if name in group and not group[name] >= 0.0:
                 raise ValueError(f"Invalid {name.replace('lr', 'learning rate')}: {group[name]}")
         for i, beta in enumerate(group.get("betas", ())):
             if not 0.0 <= beta < 1.0:
@@ -113,14 +115,26 @@ class Optimizer:
         """Take over options and state (copied). Raises ValueError if the groups are of other sizes; then nothing has changed."""
         groups = state_dict["param_groups"]
         if len(groups) != len(self.param_groups):
-            raise ValueError(f"loaded state dict has a different number of parameter groups: {len(groups)}, not {len(self.param_groups)}")
+            raise ValueError(
+                f"loaded state dict has a different number of parameter groups: {len(groups)}, not {len(self.param_groups)}"
+            )
         if any(len(a["params"]) != len(b["params"]) for a, b in zip(groups, self.param_groups, strict=True)):
-            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
-        params = dict(zip((i for a in groups for i in a["params"]), (p for b in self.param_groups for p in b["params"]), strict=True))
+            raise ValueError(
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
+            )
+        params = dict(
+            zip(
+                (i for a in groups for i in a["params"]),
+                (p for b in self.param_groups for p in b["params"]),
+                strict=True,
+            )
+        )
         for i, s in state_dict["state"].items():
             for name, value in s.items():
                 if isinstance(value, Tensor) and value.ndim and value.shape != params[i].shape:
-                    raise ValueError(f"state {name!r} of parameter {i} has shape {tuple(value.shape)}, the parameter {tuple(params[i].shape)}")
+                    raise ValueError(
+                        f"state {name!r} of parameter {i} has shape {tuple(value.shape)}, the parameter {tuple(params[i].shape)}"
+                    )
         self.state = {
             params[i]: {name: value.clone() if isinstance(value, Tensor) else value for name, value in s.items()}
             for i, s in state_dict["state"].items()
@@ -326,7 +340,7 @@ class SparseAdam(Optimizer):
         eps: float = 1e-8,
         maximize: bool = False,
     ):
-        if not 0.0 < lr:
+        if not lr > 0.0:
             raise ValueError(f"Invalid learning rate: {lr}")
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "maximize": maximize})
 

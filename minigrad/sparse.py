@@ -129,4 +129,6 @@ class RowSparse(Patch):
 
     def __repr__(self) -> str:
         index, rows = backend.to_numpy(self.index).astype(np.int64), backend.to_numpy(self.rows)
-        return printing.sparse_repr(index[None, :], rows, tuple(self.shape), device=str(self.device), default_dtype=default_float())
+        return printing.sparse_repr(
+            index[None, :], rows, tuple(self.shape), device=str(self.device), default_dtype=default_float()
+        )

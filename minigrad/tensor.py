@@ -152,7 +152,9 @@ class Tensor(TensorMethods):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if self.op is not None and not value:
-            raise RuntimeError("you can only change requires_grad flags of leaf variables. Use y.detach() for a tensor without history")
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. Use y.detach() for a tensor without history"
+            )
         if value and self.array.dtype.kind != "f":
             raise RuntimeError(
                 f"only Tensors of floating point dtype can require gradients, got {self.dtype}: "
@@ -177,7 +179,9 @@ class Tensor(TensorMethods):
     def grad(self, value: Tensor | Patch | None) -> None:
         if value is not None:
             if not isinstance(value, Tensor | Patch):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+                raise TypeError(
+                    f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+                )
             if value.shape != self.shape or value.dtype != self.dtype:
                 raise RuntimeError(
                     f"assigned grad has {value.dtype} and shape {tuple(value.shape)}, "
@@ -250,7 +254,9 @@ class Tensor(TensorMethods):
             y: the result of an op on `old`, which is what `before_write` gave.
         """
         if y.array.shape != self.array.shape:
-            raise RuntimeError(f"{what}: the result has shape {tuple(y.shape)}, which does not fit in place into {tuple(self.shape)}")
+            raise RuntimeError(
+                f"{what}: the result has shape {tuple(y.shape)}, which does not fit in place into {tuple(self.shape)}"
+            )
         if _RANK[y.array.dtype.kind] > _RANK[self.array.dtype.kind]:
             raise RuntimeError(f"{what}: result type {y.dtype} can't be cast to the desired output type {self.dtype}")
         same_type = y.array.dtype == self.array.dtype
@@ -270,7 +276,9 @@ class Tensor(TensorMethods):
     def writable(self, what: str) -> Array:
         """The array, if it may be written."""
         if isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
-            raise RuntimeError(f"{what}: this tensor's memory is read-only (a file, or a view that repeats elements); use .clone() first")
+            raise RuntimeError(
+                f"{what}: this tensor's memory is read-only (a file, or a view that repeats elements); use .clone() first"
+            )
         return self.array
 
     def check_history(self, what: str) -> None:
@@ -299,7 +307,9 @@ class Tensor(TensorMethods):
         if not force and self._requires_grad:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         if not force and self.is_cuda:
-            raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+            raise TypeError(
+                "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
+            )
         return backend.to_numpy(self.array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -318,8 +328,8 @@ class Tensor(TensorMethods):
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
-            word = "no" if self.array.size == 0 else "more than one"
-            raise RuntimeError(f"Boolean value of Tensor with {word} value{'' if word == 'no' else ''} is ambiguous")
+            count = "no values" if self.array.size == 0 else "more than one value"
+            raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")
         return bool(self.array.item())
 
     def __float__(self) -> float:
@@ -340,7 +350,9 @@ class Tensor(TensorMethods):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self.op is not None:
-            raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol: detach() first")
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol: detach() first"
+            )
         y = memo[id(self)] = type(self).__new__(type(self))
         y.array = self.array.copy()
         y._requires_grad = self._requires_grad

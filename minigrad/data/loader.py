@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Tensor
 from ..ops.creation import from_numpy, tensor
 from ..ops.shape import stack
 from ..random import Generator, default_generator
+from ..tensor import Tensor
 from .tokenizer import gpt2_tokenizer
 from .windows import GPTDatasetV1, Report
 
@@ -36,7 +36,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
         case np.bool_() | np.number():
             return from_numpy(np.array(batch))
         case float():
-            return tensor(batch, dtype=np.float64)
+            return from_numpy(np.array(batch, dtype=np.float64))
         case int():
             return tensor(batch)
         case str() | bytes():
@@ -131,13 +131,15 @@ class DataLoader:
         """The indices of a pass. Nothing is drawn before the first is asked for."""
         if self.sampler is not None:
             yield from self.sampler
-        elif not self.shuffle:
-            yield from range(len(self.dataset))
+            return
+        n = len(self.dataset)
+        if not self.shuffle:
+            yield from range(n)
         elif self.generator is None:
-            yield from map(int, Generator().manual_seed(self._draw_seed()).randperm(len(self.dataset)))
+            yield from map(int, Generator().manual_seed(self._draw_seed()).randperm(n))
         else:
-            yield from map(int, self.generator.randperm(len(self.dataset)))
-            self.generator.randperm(len(self.dataset))  # torch's sampler begins a second order here and uses none of it
+            yield from map(int, self.generator.randperm(n))
+            self.generator.randperm(n)  # torch's sampler begins a second order here and uses none of it
 
     def _batches(self) -> Iterator[Any]:
         order = self._order()

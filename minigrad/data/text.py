@@ -82,7 +82,7 @@ def _verified(content: bytes, what: str, remedy: str) -> bytes:
 
 def _download(file: Path) -> bytes:
     import http.client
-    import urllib.request  # 30 ms that only a download needs
+    import urllib.request  # slow to import, and rarely needed
 
     try:
         with urllib.request.urlopen(VERDICT_URL, timeout=10) as response:

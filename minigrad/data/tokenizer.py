@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..core import Tensor
 from ..ops.creation import from_numpy
+from ..tensor import Tensor
 
 if TYPE_CHECKING:
     import tiktoken
@@ -37,7 +37,7 @@ def gpt2_tokenizer() -> tiktoken.Encoding:
         FileNotFoundError: the vocabulary is not installed.
         ValueError: it is, but is not GPT-2's.
     """
-    from tiktoken import Encoding  # 50 ms that only text needs
+    from tiktoken import Encoding  # whoever brings token ids does without it
 
     # The ids of encoder.json are in the order of the merges, so they are the ranks; vocab.bpe says the same once more.
     # tiktoken.load has this too, but copies what it reads into a cache directory, and fails where it cannot.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ..core import Tensor
 from ..ops.creation import from_numpy
+from ..tensor import Tensor
 
 
 class Report(dict[str, int]):
@@ -73,7 +73,7 @@ class Subset(Dataset):
         return self.dataset[self.indices[index]]
 
     @property
-    def collated(self) -> Callable[[list[int]], Any] | None:
+    def collated(self) -> Callable[[list[int]], Any] | None:  # type: ignore[override]
         whole = getattr(self.dataset, "collated", None)
         return whole and (lambda indices: whole([self.indices[i] for i in indices]))
 
@@ -100,7 +100,7 @@ def sliding_windows(tokens: Any, max_length: int, stride: int) -> tuple[np.ndarr
 
 
 class WindowDataset(Dataset):
-    """Sample i is window i of the tokens and its target, int64 tensors of shape (max_length,); see `sliding_windows`.
+    """Sample i is window i of the tokens and its target: int64 CPU tensors of shape (max_length,); see sliding_windows.
 
     Nothing is copied before a sample or a batch is asked for, so a memory map of any size opens at once.
     """

@@ -46,7 +46,9 @@ class Embedding(Module):
         super().__init__()
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(f"Padding_idx must be within num_embeddings: {padding_idx} is not in [{-num_embeddings}, {num_embeddings})")
+                raise ValueError(
+                    f"Padding_idx must be within num_embeddings: {padding_idx} is not in [{-num_embeddings}, {num_embeddings})"
+                )
             padding_idx %= num_embeddings
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx, self.max_norm, self.norm_type = padding_idx, max_norm, norm_type
@@ -56,7 +58,9 @@ class Embedding(Module):
             self.reset_parameters()
         else:
             if tuple(_weight.shape) != (num_embeddings, embedding_dim):
-                raise ValueError(f"Shape of weight {tuple(_weight.shape)} does not match num_embeddings and embedding_dim")
+                raise ValueError(
+                    f"Shape of weight {tuple(_weight.shape)} does not match num_embeddings and embedding_dim"
+                )
             self.weight = Parameter(_weight, not _freeze)
 
     @no_grad()
@@ -88,9 +92,13 @@ class Embedding(Module):
             ValueError: embeddings is not 2-dimensional.
         """
         if embeddings.ndim != 2:
-            raise ValueError(f"Embeddings parameter is expected to be 2-dimensional, got shape {tuple(embeddings.shape)}")
+            raise ValueError(
+                f"Embeddings parameter is expected to be 2-dimensional, got shape {tuple(embeddings.shape)}"
+            )
         rows, dim = embeddings.shape
-        return cls(rows, dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight=embeddings, _freeze=freeze)
+        return cls(
+            rows, dim, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, _weight=embeddings, _freeze=freeze
+        )
 
     def extra_repr(self) -> str:
         told = [f"{self.num_embeddings}, {self.embedding_dim}"]
@@ -126,7 +134,9 @@ class TokenAndPositionEmbedding(Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Raises ValueError for sequences longer than context_length."""
         if ids.ndim == 0:
-            raise ValueError("TokenAndPositionEmbedding: ids must be (T,) or (B, T), got a single id without a sequence axis")
+            raise ValueError(
+                "TokenAndPositionEmbedding: ids must be (T,) or (B, T), got a single id without a sequence axis"
+            )
         length, context = ids.array.shape[-1], self.position.num_embeddings
         if length > context:
             raise ValueError(

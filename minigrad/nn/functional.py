@@ -85,13 +85,17 @@ def embedding(
         ValueError: padding_idx outside the table.
     """
     if not isinstance(input, Tensor):
-        raise TypeError(f"embedding: ids must be a Tensor of integers, got {type(input).__name__}; wrap them: tensor({input!r:.40})")
+        raise TypeError(
+            f"embedding: ids must be a Tensor of integers, got {type(input).__name__}; wrap them: tensor({input!r:.40})"
+        )
     if weight.ndim != 2:
         raise RuntimeError(f"embedding: 'weight' must be 2-D (rows, dim), got shape {tuple(weight.shape)}")
     rows = weight.array.shape[0]
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
-            raise ValueError(f"embedding: padding_idx must be within num_embeddings: {padding_idx} is not in [{-rows}, {rows})")
+            raise ValueError(
+                f"embedding: padding_idx must be within num_embeddings: {padding_idx} is not in [{-rows}, {rows})"
+            )
         padding_idx %= rows
     ids = checked(input.array, weight.array.shape, "embedding", from_end=False)
     if max_norm is not None:
@@ -132,7 +136,9 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes == -1:
         num_classes = int(ids.max()) + 1
     elif ids.size and num_classes <= int(ids.max()):
-        raise RuntimeError(f"Class values must be smaller than num_classes: the largest is {int(ids.max())}, num_classes is {num_classes}")
+        raise RuntimeError(
+            f"Class values must be smaller than num_classes: the largest is {int(ids.max())}, num_classes is {num_classes}"
+        )
     return wrap((ids[..., None] == namespace(ids).arange(num_classes)).astype(np.int64))
 
 

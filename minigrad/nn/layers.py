@@ -96,9 +96,14 @@ class CrossEntropyLoss(Module):
     """functional.cross_entropy with its options kept (torch.nn.CrossEntropyLoss)."""
 
     def __init__(
-        self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+        self,
+        weight: Tensor | None = None,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
     ):
         super().__init__()
+        self.weight: Tensor | None
         self.register_buffer("weight", weight)
         self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
 

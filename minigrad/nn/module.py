@@ -30,17 +30,22 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return printing.parameter_repr(
-            to_numpy(self.array), device=str(self.device), requires_grad=self.requires_grad, default_dtype=default_float()
+            to_numpy(self.array),
+            device=str(self.device),
+            requires_grad=self.requires_grad,
+            default_dtype=default_float(),
         )
 
-    __format__ = object.__format__  # as torch's: always text
+    __format__ = object.__format__  # type: ignore[assignment]  # as torch's: always text
 
 
-class IncompatibleKeys(NamedTuple):
-    """What load_state_dict(strict=False) left undone."""
-
+class _Keys(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+class IncompatibleKeys(_Keys):
+    """What load_state_dict(strict=False) left undone: the names of missing_keys and unexpected_keys."""
 
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
@@ -54,10 +59,11 @@ class Module:
     """Base of all layers (torch.nn.Module). Subclasses call super().__init__(), assign parameters and modules, and write forward."""
 
     training: bool
+    _buffers: dict[str, bool]  # in order; is it saved?
+    _parameter_names: dict[str, None]  # in order; also those that are None
 
     def __init__(self) -> None:
-        self.__dict__["_buffers"] = {}  # name: is it saved?
-        self.__dict__["_parameter_names"] = {}  # in order, also those that are None
+        self._buffers, self._parameter_names = {}, {}
         self.training = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -71,13 +77,17 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, Parameter | Module) and "_buffers" not in self.__dict__:
-            raise AttributeError(f"cannot assign {type(value).__name__} before Module.__init__() call: call super().__init__() first")
+            raise AttributeError(
+                f"cannot assign {type(value).__name__} before Module.__init__() call: call super().__init__() first"
+            )
         names = self.__dict__.get("_parameter_names", {})
         if isinstance(value, Parameter):
             names[name] = None
         elif name in names and value is not None:
             if isinstance(value, Tensor) or not isinstance(value, Module):
-                raise TypeError(f"cannot assign '{type(value).__name__}' as parameter '{name}' (minigrad.nn.Parameter or None expected)")
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as parameter '{name}' (minigrad.nn.Parameter or None expected)"
+                )
             del names[name]
         elif name in self.__dict__.get("_buffers", {}) and not isinstance(value, Tensor | None):
             raise TypeError(f"cannot assign '{type(value).__name__}' as buffer '{name}' (Tensor or None expected)")
@@ -101,7 +111,9 @@ class Module:
             KeyError: the name is taken, empty or has a dot.
         """
         if not isinstance(tensor, Tensor | None):
-            raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None required)")
+            raise TypeError(
+                f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None required)"
+            )
         if not name or "." in name:
             raise KeyError(f'buffer name can\'t be empty or contain ".", got {name!r}')
         if hasattr(self, name) and name not in self._buffers:
@@ -142,7 +154,9 @@ class Module:
     def _own_buffers(self) -> Iterator[tuple[str, Tensor]]:
         return ((name, b) for name in self._buffers if (b := getattr(self, name)) is not None)
 
-    def _named_tensors(self, own: Callable[[Module], Iterator[tuple[str, Any]]], prefix: str, recurse: bool, dedupe: bool) -> Iterator[tuple[str, Any]]:
+    def _named_tensors(
+        self, own: Callable[[Module], Iterator[tuple[str, Any]]], prefix: str, recurse: bool, dedupe: bool
+    ) -> Iterator[tuple[str, Any]]:
         seen: set[Tensor] = set()
         for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name, x in own(module):
@@ -150,7 +164,9 @@ class Module:
                     seen.add(x)
                     yield f"{path}.{name}" if path else name, x
 
-    def named_parameters(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
         """The parameters with dotted names; one used twice (tied) comes once."""
         return self._named_tensors(Module._own_parameters, prefix, recurse, remove_duplicate)
 
@@ -158,7 +174,9 @@ class Module:
         """The parameters, each once: what an optimizer takes."""
         return (p for _, p in self.named_parameters(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True) -> Iterator[tuple[str, Tensor]]:
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
         """The buffers with dotted names."""
         return self._named_tensors(Module._own_buffers, prefix, recurse, remove_duplicate)
 
@@ -294,7 +312,11 @@ class Module:
 
     def __repr__(self) -> str:
         extra = self.extra_repr().split("\n") if self.extra_repr() else []
-        lines = [f"({name}): " + repr(child).replace("\n", "\n  ") for name, child in vars(self).items() if isinstance(child, Module)]
+        lines = [
+            f"({name}): " + repr(child).replace("\n", "\n  ")
+            for name, child in vars(self).items()
+            if isinstance(child, Module)
+        ]
         if not lines and len(extra) <= 1:
             return f"{type(self).__name__}({''.join(extra)})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(extra + lines) + "\n)"

@@ -54,7 +54,11 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         data, device = data.array, data.device if device is None else device
     if backend.is_array(data):
         array = data.astype(as_numpy(dtype) if dtype is not None else dtypes.ours(data.dtype).numpy, copy=True)
-        return _finish(array, backend.device_of(array) if device is None and not isinstance(array, np.ndarray) else device, requires_grad)
+        return _finish(
+            array,
+            backend.device_of(array) if device is None and not isinstance(array, np.ndarray) else device,
+            requires_grad,
+        )
     array = _from_lists(data)
     if dtype is not None:
         array = array.astype(as_numpy(dtype))
@@ -78,7 +82,9 @@ def _from_lists(data: Any) -> np.ndarray:
         raise TypeError(f"tensor: expected numbers, got {_odd_one(data)}")
     if isinstance(data, np.generic):
         return array
-    return array.astype({"f": default_float(), "i": int64.numpy, "u": int64.numpy, "b": np.dtype(bool)}[array.dtype.kind])
+    return array.astype(
+        {"f": default_float(), "i": int64.numpy, "u": int64.numpy, "b": np.dtype(bool)}[array.dtype.kind]
+    )
 
 
 def _has_tensors(data: Any) -> bool:
@@ -127,10 +133,16 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 # -------------------------------------------------------------------------------------------------------------- constant
 
 
-def full(size: Sequence[int], fill_value: Number, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Sequence[int], fill_value: Number, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of that shape filled with one number, whose type it takes (torch.full)."""
     kind = dtype if dtype is not None else dtypes.ours(dtypes.result_type(fill_value))
-    return _finish(np.full(ints((size,) if isinstance(size, int) else (tuple(size),)), fill_value, dtype=as_numpy(kind)), device, requires_grad)
+    return _finish(
+        np.full(ints((size,) if isinstance(size, int) else (tuple(size),)), fill_value, dtype=as_numpy(kind)),
+        device,
+        requires_grad,
+    )
 
 
 def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -178,13 +190,21 @@ def empty_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_gra
     return _like(empty, x, dtype, device, requires_grad)
 
 
-def full_like(x: Tensor, fill_value: Number, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(
+    x: Tensor, fill_value: Number, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """One number in x's shape, dtype and device (torch.full_like)."""
     return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
 
 
 def arange(
-    start: Number, end: Number | None = None, step: Number = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Number,
+    end: Number | None = None,
+    step: Number = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """start, start + step, ... below end; arange(n) starts at 0 (torch.arange). int64 where all arguments are ints.
 
@@ -200,13 +220,15 @@ def arange(
         raise RuntimeError(f"upper bound and lower bound inconsistent with step sign: from {start} to {end} by {step}")
     floats = any(isinstance(a, float) for a in (start, end, step))
     kind = as_numpy(dtype) if dtype is not None else default_float() if floats else int64.numpy
-    count = int(np.ceil((end - start) / step)) if floats else -((start - end) // step)  # type: ignore[operator]
+    count = int(np.ceil((end - start) / step)) if floats else -((start - end) // step)
     steps = np.arange(count)
     values = steps * step + start if floats or kind.kind != "f" else (steps * step + start).astype(kind)
     return _finish(values.astype(kind), device, requires_grad)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def linspace(
+    start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """`steps` numbers from start to end, both included (torch.linspace)."""
     return _finish(np.linspace(start, end, steps).astype(_float_or(dtype)), device, requires_grad)
 
@@ -223,12 +245,16 @@ def _generator(generator: Generator | None) -> Generator:
     return random.default_generator if generator is None else generator
 
 
-def rand(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Uniform on [0, 1) (torch.rand), torch's numbers for the same seed."""
     return _finish(_generator(generator).uniform(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
 
 
-def randn(*size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Normal with mean 0 and variance 1 (torch.randn), torch's numbers for the same seed."""
     return _finish(_generator(generator).normal(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
 
@@ -260,7 +286,9 @@ def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, d
     return _finish(order if dtype is None else order.astype(as_numpy(dtype)), device, False)
 
 
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, device: Any = None) -> Tensor:
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, device: Any = None
+) -> Tensor:
     """Normal with that mean and standard deviation: numbers with a size, or tensors (torch.normal)."""
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         like = mean if isinstance(mean, Tensor) else std
@@ -268,7 +296,9 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
         return randn(*shape, generator=generator, dtype=like.dtype, device=device) * std + mean
     if size is None:
         raise TypeError("normal: size is missing: normal(0.0, 1.0, (2, 3))")
-    return _finish(_generator(generator).normal(_checked_size((size,)), mean, std, dtype=default_float()), device, False)
+    return _finish(
+        _generator(generator).normal(_checked_size((size,)), mean, std, dtype=default_float()), device, False
+    )
 
 
 def rand_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -287,7 +317,9 @@ def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
     return _finish(draws.astype(p.array.dtype), p.device, False)
 
 
-def multinomial(p: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None) -> Tensor:
+def multinomial(
+    p: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
     """int64 indices drawn with the probabilities p, which need not add up to 1, along the last axis (torch.multinomial)."""
     draws = _generator(generator).multinomial(backend.to_numpy(p.array), num_samples, replacement)
     return _finish(draws, p.device, False)

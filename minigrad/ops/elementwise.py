@@ -61,7 +61,9 @@ def cast(x: Tensor, to: np.dtype[Any]) -> Tensor:
     return Cast.apply(x, to=to) if to.kind == "f" else wrap(x.array.astype(to))
 
 
-def to(x: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False) -> Tensor:
+def to(
+    x: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False
+) -> Tensor:
     """x with another dtype, on another device, or both: to(float64), to("cuda"), to("cuda", float64), to(other_tensor).
 
     Raises:
@@ -75,8 +77,9 @@ def to(x: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blockin
         elif a is not None:
             dtype = a
     y = x
-    if device is not None and (there := dtypes.device(device)) != x.device:
-        if there.type == "cpu" or not x.is_cuda or there.index not in (None, x.device.index):
+    if device is not None:
+        there, here = dtypes.device(device), x.device
+        if there.type != here.type or there.index not in (None, here.index):
             y = ToDevice.apply(y, to=there)
     if dtype is not None:
         y = cast(y, as_numpy(dtype))
@@ -118,7 +121,9 @@ def _number_or_tensor(name: str, x: Any) -> Operand:
     if isinstance(x, np.generic) and x.dtype.kind in "biuf":
         return x.item()
     if backend.is_array(x):
-        raise TypeError(f"{name}: got a {type(x).__module__} array; make it a tensor first: from_numpy(array), or tensor(array) for a copy")
+        raise TypeError(
+            f"{name}: got a {type(x).__module__} array; make it a tensor first: from_numpy(array), or tensor(array) for a copy"
+        )
     raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
 
 
@@ -200,12 +205,12 @@ class Pow(Op):
         x, y = self.inputs
         gx = gy = None
         if self.needs(0):
-            if isinstance(y, Tensor):
-                gx = where(eq(y, 0), 0.0, g * (y * pow(x, y - 1)))
-            else:
-                gx = g * (y * pow(x, y - 1)) if y != 0 else g * 0.0
+            gx = g * (y * pow(x, y - 1))
+            gx = where(eq(y, 0), 0.0, gx) if isinstance(y, Tensor) else gx if y != 0 else g * 0.0
         if self.needs(1):
-            steady = logical_and(eq(x, 0), ge(y, 0)) if isinstance(x, Tensor) else wrap(np.asarray(x == 0) & (y.array >= 0))
+            steady = (
+                logical_and(eq(x, 0), ge(y, 0)) if isinstance(x, Tensor) else wrap(np.asarray(x == 0) & (y.array >= 0))
+            )
             log_x = log(x) if isinstance(x, Tensor) else float(quiet(np.log)(x))
             gy = where(steady, 0.0, g * (pow(x, y) * log_x))
         return gx, gy
@@ -246,7 +251,9 @@ def div(x: Operand, y: Operand, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode == "floor":
         return floor_divide(x, y)
     if rounding_mode != "trunc":
-        raise RuntimeError(f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}")
+        raise RuntimeError(
+            f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}"
+        )
     dtype = result_type(x, y)
     return cast(trunc(_binary(Div, "div", x, y, as_float=True)), dtype)
 
@@ -262,10 +269,10 @@ def floor_divide(x: Operand, y: Operand) -> Tensor:
 def remainder(x: Operand, y: Operand) -> Tensor:
     """x - y ⌊x / y⌋, with the sign of y (torch.remainder)."""
     a, b = operands("remainder", x, y)
-    result = quiet(np.remainder)(*(z.array if isinstance(z, Tensor) else z for z in (a, b)))
-    if result.dtype.kind != "f":
-        return wrap(result)
-    return sub(a, mul(b, floor_divide(a, b))) if _any_requires_grad(a, b) else wrap(result)
+    arrays = [z.array if isinstance(z, Tensor) else z for z in (a, b)]
+    if _any_requires_grad(a, b):
+        return sub(a, mul(b, floor_divide(a, b)))
+    return wrap(quiet(np.remainder)(arrays[0], arrays[1]))
 
 
 def _any_requires_grad(*xs: Operand) -> bool:
@@ -480,7 +487,11 @@ def _step(name: str) -> Callable[[Tensor], Tensor]:
     """A function whose gradient is zero wherever it has one."""
 
     def f(x: Tensor) -> Tensor:
-        y = wrap(getattr(namespace(x.array), name)(x.array)) if x.array.dtype.kind == "f" or name == "sign" else x.clone()
+        y = (
+            wrap(getattr(namespace(x.array), name)(x.array))
+            if x.array.dtype.kind == "f" or name == "sign"
+            else x.clone()
+        )
         return y + x * 0.0 if x.requires_grad else y
 
     f.__name__ = f.__qualname__ = {"rint": "round"}.get(name, name)
@@ -515,7 +526,9 @@ class Where(Op):
 def where(condition: Tensor, x: Operand, y: Operand) -> Tensor:
     """x where condition (bool) holds, else y; all three broadcast (torch.where)."""
     if condition.array.dtype != bool:
-        raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}")
+        raise RuntimeError(
+            f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}"
+        )
     dtype = result_type(_number_or_tensor("where", x), _number_or_tensor("where", y))
     shapes = [z.array.shape for z in (condition, x, y) if isinstance(z, Tensor)]
     shape = broadcast_shapes("where", *shapes)
@@ -551,14 +564,18 @@ def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
         raise RuntimeError(f"masked_fill only supports boolean masks, but got mask with dtype {mask.dtype}")
     if isinstance(value, Tensor):
         if value.ndim > 0:
-            raise RuntimeError(f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+            raise RuntimeError(
+                f"masked_fill only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+            )
         if value.requires_grad:
             return where(mask, cast(value, x.array.dtype), x)
         value = value.item()
     if x.array.dtype.kind in "iu" and isinstance(value, float) and not value.is_integer():
         raise RuntimeError(f"value cannot be converted to type {x.dtype} without overflow")
     shape = broadcast_shapes("masked_fill", x.array.shape, mask.array.shape)
-    return MaskedFill.apply(broadcast_to(x, shape), mask=namespace(mask.array).broadcast_to(mask.array, shape), value=value)
+    return MaskedFill.apply(
+        broadcast_to(x, shape), mask=namespace(mask.array).broadcast_to(mask.array, shape), value=value
+    )
 
 
 class Maximum(Op):
@@ -634,7 +651,7 @@ def _comparison(name: str, sign: str) -> Callable[[Operand, Operand], Tensor]:
         a, b = (z.array if isinstance(z, Tensor) else z for z in (x, y))
         xp = namespace(a, b)
         if isinstance(x, Tensor) and isinstance(y, Tensor):
-            broadcast_shapes(name, a.shape, b.shape)
+            broadcast_shapes(name, x.array.shape, y.array.shape)
         if result_type(x, y).kind == "f":  # compare as torch does, in the common type
             common = result_type(x, y)
             a, b = (z.astype(common) if isinstance(z, np.ndarray) and z.dtype != common else z for z in (a, b))

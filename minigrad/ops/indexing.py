@@ -106,7 +106,9 @@ def _out_of_range(index: np.ndarray, shape: Sequence[int], name: str, from_end: 
     what = f"{name}: ids{where} = {index[first]}, but the table has " + (
         f"rows 0..{shape[0] - 1} (shape {tuple(shape)})" if shape[0] else f"no rows (shape {tuple(shape)})"
     )
-    count = f"{len(bad)} of {index.size} ids {'is' if len(bad) == 1 else 'are'} out of range" + (f"; first: {where}" if where else "")
+    count = f"{len(bad)} of {index.size} ids {'is' if len(bad) == 1 else 'are'} out of range" + (
+        f"; first: {where}" if where else ""
+    )
     if from_end:
         return IndexError(f"{what}. {count}.")
     hint = "Is vocab_size smaller than the tokenizer's n_vocab?"
@@ -153,7 +155,9 @@ def _check_along(name: str, x: Tensor, axis: int, index: Tensor) -> Array:
     if index.array.dtype.kind not in "iu":
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
     if index.ndim != x.ndim:
-        raise RuntimeError(f"{name}(): Index tensor must have the same number of dimensions as input tensor, got {index.ndim} and {x.ndim}")
+        raise RuntimeError(
+            f"{name}(): Index tensor must have the same number of dimensions as input tensor, got {index.ndim} and {x.ndim}"
+        )
     for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)):
         if i != axis and n > m:
             raise RuntimeError(
@@ -197,7 +201,9 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     axis = axis_of(x, dim, "scatter_add")
     ids = _check_along("scatter_add", x, axis, index)
     if any(n > m for n, m in zip(ids.shape, src.shape, strict=True)):
-        raise RuntimeError(f"scatter_add(): Expected index {list(index.shape)} to be no larger than src {list(src.shape)}")
+        raise RuntimeError(
+            f"scatter_add(): Expected index {list(index.shape)} to be no larger than src {list(src.shape)}"
+        )
     flat = _flat_index(ids, axis, x.array.shape).reshape(-1)
     part = Slice.apply(src, key=tuple(slice(0, n) for n in ids.shape))
     added = scatter_add_rows(Reshape.apply(part, to=(flat.size,)), flat, x.numel())
@@ -259,7 +265,9 @@ def _index_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     try:
         return broadcast_shapes("index", *shapes)
     except RuntimeError:
-        raise IndexError(f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}") from None
+        raise IndexError(
+            f"shape mismatch: indexing tensors could not be broadcast together with shapes {shapes}"
+        ) from None
 
 
 def _parse(x: Tensor, key: Any) -> tuple[tuple[Any, ...], dict[int, Array]]:
@@ -352,6 +360,7 @@ class SetItem(Op):
     """x with value at [key]; gx = g with zeros at [key], gvalue = g[key]"""
 
     reads = ((), ())
+    label = "CopySlices"
     key: tuple[tuple[Any, ...], dict[int, Array]]
 
     def forward(self, x: Array, value: Array) -> Array:
@@ -380,15 +389,17 @@ def setitem(x: Tensor, key: Any, value: Operand) -> None:
         while value.ndim > len(target) and value.array.shape[0] == 1:  # torch lets leading ones go
             value = Reshape.apply(value, to=value.array.shape[1:])
         if broadcast_shapes(what, value.array.shape, target) != target:
-            raise RuntimeError(f"{what}: shape mismatch: value of shape {tuple(value.shape)} cannot be broadcast to {target}")
+            raise RuntimeError(
+                f"{what}: shape mismatch: value of shape {tuple(value.shape)} cannot be broadcast to {target}"
+            )
         if mode.recording and (x.requires_grad or value.requires_grad):
             y = SetItem.apply(old, broadcast_to(cast(value, x.array.dtype), target), key=parsed)
-            x.rewrite(named("CopySlices", y), old, what)
+            x.rewrite(y, old, what)
             return
-        value = value.array  # type: ignore[assignment]
+        value = value.array
     elif mode.recording and x.requires_grad:
         constant = wrap(backend.asarray(value, dtype=x.array.dtype, like=x.array))
-        x.rewrite(named("CopySlices", SetItem.apply(old, constant, key=parsed)), old, what)
+        x.rewrite(SetItem.apply(old, constant, key=parsed), old, what)
         return
     _assign(x.writable(what), *parsed, value)
     x.written()
@@ -422,5 +433,3 @@ def nonzero(x: Tensor, as_tuple: bool = False) -> Any:
     if as_tuple:
         return tuple(wrap(p) for p in positions)
     return wrap(namespace(x.array).stack(positions, axis=1) if positions else np.zeros((int(bool(x)), 0), np.int64))
-
-

@@ -65,7 +65,13 @@ def fill_(x: Tensor, value: Number | Tensor) -> Tensor:
     old = x.before_write("fill_")
     if not isinstance(value, Tensor):
         value = wrap(backend.asarray(value, dtype=x.array.dtype, like=x.array))
-    return x.rewrite(broadcast_to(value.to(x.dtype), x.array.shape) + old * 0 if x.requires_grad else broadcast_to(value, x.array.shape), old, "fill_")
+    return x.rewrite(
+        broadcast_to(value.to(x.dtype), x.array.shape) + old * 0
+        if x.requires_grad
+        else broadcast_to(value, x.array.shape),
+        old,
+        "fill_",
+    )
 
 
 def zero_(x: Tensor) -> Tensor:
@@ -76,18 +82,29 @@ def zero_(x: Tensor) -> Tensor:
 # ---------------------------------------------------------------------------------------------------------------- random
 
 
-def _fill(x: Tensor, what: str, draw: Callable[[Generator, Any, bool], np.ndarray], generator: Generator | None) -> Tensor:
+def _fill(
+    x: Tensor, what: str, draw: Callable[[Generator, Any, bool], np.ndarray], generator: Generator | None
+) -> Tensor:
     """Fill x with draws. torch draws in memory order, and takes another path for memory that is not contiguous."""
     old = x.before_write(what)
     target = x.writable(what)
     generator = random.default_generator if generator is None else generator
-    values = wrap(backend.to_device(draw(generator, x.array.shape, x.is_contiguous()), x.device)) if target.size else old.detach()
+    values = (
+        wrap(backend.to_device(draw(generator, x.array.shape, x.is_contiguous()), x.device))
+        if target.size
+        else old.detach()
+    )
     return x.rewrite(values, old, what)
 
 
 def normal_(x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with normal numbers, torch's for the same seed (torch.Tensor.normal_)."""
-    return _fill(x, "normal_", lambda g, shape, contiguous: g.normal(shape, mean, std, x.array.dtype, contiguous=contiguous), generator)
+    return _fill(
+        x,
+        "normal_",
+        lambda g, shape, contiguous: g.normal(shape, mean, std, x.array.dtype, contiguous=contiguous),
+        generator,
+    )
 
 
 def uniform_(x: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:

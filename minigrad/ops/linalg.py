@@ -42,7 +42,9 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
         if operand.ndim == 0:
             raise RuntimeError("both arguments to matmul need to be at least 1D: use * for a 0-d tensor")
     if x.array.dtype != y.array.dtype:
-        raise RuntimeError(f"matmul: expected both operands to have the same dtype, but got {x.dtype} and {y.dtype}: use .to({y.dtype}) on one")
+        raise RuntimeError(
+            f"matmul: expected both operands to have the same dtype, but got {x.dtype} and {y.dtype}: use .to({y.dtype}) on one"
+        )
     inner = y.array.shape[-2] if y.ndim > 1 else y.array.shape[0]
     if x.array.shape[-1] != inner:
         raise RuntimeError(
@@ -71,7 +73,9 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
 def mm(x: Tensor, y: Tensor) -> Tensor:
     """The product of two matrices (torch.mm)."""
     if x.ndim != 2 or y.ndim != 2:
-        raise RuntimeError(f"mm: both must be matrices, got {x.ndim}-d and {y.ndim}-d tensors; matmul takes more dimensions")
+        raise RuntimeError(
+            f"mm: both must be matrices, got {x.ndim}-d and {y.ndim}-d tensors; matmul takes more dimensions"
+        )
     return matmul(x, y)
 
 

@@ -67,7 +67,9 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
     if dtype is not None:
         x = cast(x, as_numpy(dtype))
     if x.array.dtype.kind != "f":
-        raise RuntimeError(f"mean(): could not infer output dtype. Input dtype must be floating point, got {x.dtype}: use x.float().mean()")
+        raise RuntimeError(
+            f"mean(): could not infer output dtype. Input dtype must be floating point, got {x.dtype}: use x.float().mean()"
+        )
     axes = axes_of(x, dim, "mean")
     count = 1
     for axis in axes:
@@ -75,14 +77,16 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
     return named("Mean", div(Sum.apply(x, axes=axes, keepdim=keepdim), count), variant=0 if dim is None else 1)
 
 
-def var(x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
+def var(
+    x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
     """The variance Σ (x - mean)² / (n - correction) along dim, or of everything (torch.var).
 
     Args:
         unbiased: correction = 1 (the default), or 0 for the mean of squares.
     """
     if isinstance(dim, bool):  # torch's older call var(unbiased)
-        dim, unbiased = None, dim
+        unbiased, dim = dim, None
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"var only supports floating point dtypes, got {x.dtype}")
     axes = axes_of(x, dim, "var")
@@ -94,7 +98,9 @@ def var(x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = Fals
     return named("Var", div(Sum.apply(squares, axes=axes, keepdim=keepdim), free))
 
 
-def std(x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None) -> Tensor:
+def std(
+    x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
     """The square root of the variance (torch.std)."""
     return named("Std", sqrt(var(x, dim, unbiased, keepdim, correction=correction)))
 
@@ -118,7 +124,9 @@ class min_result(max_result):
 
 def _arg(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
     if x.numel() == 0 and (dim is None or x.array.shape[axis_of(x, dim, name)] == 0):
-        raise IndexError(f"{name}(): Expected reduction dim {dim} to have non-zero size, the tensor's shape is {tuple(x.shape)}")
+        raise IndexError(
+            f"{name}(): Expected reduction dim {dim} to have non-zero size, the tensor's shape is {tuple(x.shape)}"
+        )
     xp = namespace(x.array)
     if dim is None:
         index = xp.asarray(getattr(xp, name)(x.array.reshape(-1)))
@@ -198,7 +206,11 @@ def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 def _test(name: str) -> Callable[..., Tensor]:
     def f(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return wrap(namespace(x.array).asarray(getattr(x.array.astype(bool), name)(axis=axes_of(x, dim, name), keepdims=keepdim)))
+        return wrap(
+            namespace(x.array).asarray(
+                getattr(x.array.astype(bool), name)(axis=axes_of(x, dim, name), keepdims=keepdim)
+            )
+        )
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"True where {name} of the elements along dim, or of everything, is nonzero (torch.{name})."

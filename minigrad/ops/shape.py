@@ -87,7 +87,9 @@ def _inferred(x: Tensor, to: Shape) -> Shape:
     if -1 in to:
         if known == 0 or x.numel() % known:
             if known == 0 and x.numel() == 0:
-                raise RuntimeError(f"cannot reshape tensor of 0 elements into shape {list(to)} because the unspecified dimension size -1 can be any value")
+                raise RuntimeError(
+                    f"cannot reshape tensor of 0 elements into shape {list(to)} because the unspecified dimension size -1 can be any value"
+                )
             raise invalid
         return tuple(x.numel() // known if size == -1 else size for size in to)
     if known != x.numel():
@@ -135,7 +137,9 @@ def unsqueeze(x: Tensor, dim: int) -> Tensor:
     """x with an axis of size 1 before dim (torch.unsqueeze)."""
     n = x.ndim + 1
     if not -n <= dim < n:
-        raise IndexError(f"unsqueeze: Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+        raise IndexError(
+            f"unsqueeze: Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})"
+        )
     dim %= n
     return named("Unsqueeze", Reshape.apply(x, to=(*x.array.shape[:dim], 1, *x.array.shape[dim:])))
 
@@ -288,12 +292,16 @@ def expand(x: Tensor, *sizes: Any) -> Tensor:
     to = list(ints(sizes))
     new = len(to) - x.ndim
     if new < 0:
-        raise RuntimeError(f"expand: the number of sizes provided ({len(to)}) must be at least the number of dimensions in the tensor ({x.ndim})")
+        raise RuntimeError(
+            f"expand: the number of sizes provided ({len(to)}) must be at least the number of dimensions in the tensor ({x.ndim})"
+        )
     for i, size in enumerate(to):
         have = x.array.shape[i - new] if i >= new else None
         if size == -1:
             if have is None:
-                raise RuntimeError(f"expand: the expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}")
+                raise RuntimeError(
+                    f"expand: the expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}"
+                )
             to[i] = have
         elif have not in (None, 1, size):
             raise RuntimeError(
@@ -352,7 +360,7 @@ def narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if start < 0:
         start += n
-    if not (0 <= start <= n and 0 <= length and start + length <= n):
+    if not (0 <= start <= n and length >= 0 and start + length <= n):
         raise RuntimeError(f"narrow: start ({start}) + length ({length}) exceeds dimension size ({n}).")
     return Slice.apply(x, key=(slice(None),) * axis + (slice(start, start + length),))
 
@@ -412,10 +420,6 @@ class Cat(Op):
         self.sizes = [x.shape[self.axis] for x in xs]
         return namespace(*xs).concatenate(xs, axis=self.axis)
 
-    @classmethod
-    def _kept(cls, needs: tuple[bool, ...]) -> tuple[bool, ...]:
-        return (False,) * len(needs)
-
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         return split(g, self.sizes, self.axis)
 
@@ -439,7 +443,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     some = [x for x in xs if x.array.shape != (0,)] or xs[:1]  # torch lets an empty 1-d tensor pass
     axis = axis_of(some[0], dim, "cat")
     for i, x in enumerate(some):
-        if x.ndim != some[0].ndim or any(a != b for k, (a, b) in enumerate(zip(x.shape, some[0].shape, strict=True)) if k != axis):
+        if x.ndim != some[0].ndim or any(
+            a != b for k, (a, b) in enumerate(zip(x.shape, some[0].shape, strict=True)) if k != axis
+        ):
             raise RuntimeError(
                 f"cat: Sizes of tensors must match except in dimension {axis}: tensor 0 is {tuple(some[0].shape)}, tensor {i} is {tuple(x.shape)}"
             )
@@ -458,7 +464,9 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         raise RuntimeError("stack expects a non-empty TensorList")
     for i, x in enumerate(xs):
         if x.shape != xs[0].shape:
-            raise RuntimeError(f"stack expects each tensor to be equal size, but got {list(xs[0].shape)} at entry 0 and {list(x.shape)} at entry {i}")
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(xs[0].shape)} at entry 0 and {list(x.shape)} at entry {i}"
+            )
     return named("Stack", cat([unsqueeze(x, dim) for x in xs], dim))
 
 

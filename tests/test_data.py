@@ -1,0 +1,606 @@
+"""Text, windows and batches: against the tutorial's loops, torch's DataLoader, and files larger than they may seem."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import namedtuple
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.utils.data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigrad
+from minigrad import Generator, default_generator
+from minigrad.data import (
+    DataLoader,
+    Dataset,
+    GPTDatasetV1,
+    GPTTokenizer,
+    Subset,
+    TensorDataset,
+    WindowDataset,
+    create_dataloader,
+    create_dataloader_v1,
+    default_collate,
+    fetch_verdict_text,
+    gpt2_tokenizer,
+    offline_text,
+    read_text,
+    sliding_windows,
+    text,
+)
+
+# The story's first sentence, and what the tutorial prints for it.
+SENTENCE = (
+    "I HAD always thought Jack Gisburn rather a cheap genius--though a good fellow enough--so it was no great surprise "
+    "to me to hear that, in"
+)
+INPUTS = [
+    [40, 367, 2885, 1464],
+    [1807, 3619, 402, 271],
+    [10899, 2138, 257, 7026],
+    [15632, 438, 2016, 257],
+    [922, 5891, 1576, 438],
+    [568, 340, 373, 645],
+    [1049, 5975, 284, 502],
+    [284, 3285, 326, 11],
+]
+
+few = settings(deadline=None, max_examples=60)
+integers = st.sampled_from([np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
+
+
+class TutorialDataset(torch.utils.data.Dataset):
+    """What the tutorials build: two lists of tensors."""
+
+    def __init__(self, token_ids, max_length, stride):
+        starts = range(0, len(token_ids) - max_length, stride)
+        self.inputs = [torch.tensor(token_ids[i : i + max_length]) for i in starts]
+        self.targets = [torch.tensor(token_ids[i + 1 : i + max_length + 1]) for i in starts]
+
+    def __len__(self):
+        return len(self.inputs)
+
+    def __getitem__(self, i):
+        return self.inputs[i], self.targets[i]
+
+
+class Squares(Dataset):
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        if not 0 <= i < self.n:
+            raise IndexError(i)
+        return {"i": i, "square": float(i * i), "name": str(i)}
+
+
+def same(ours, theirs):
+    """The same nesting, types, shapes and values."""
+    if isinstance(theirs, torch.Tensor):
+        assert isinstance(ours, minigrad.Tensor), type(ours)
+        assert str(ours.dtype) == str(theirs.dtype) and tuple(ours.shape) == tuple(theirs.shape)
+        return ours.tolist() == theirs.tolist()
+    assert type(ours) is type(theirs)
+    if isinstance(theirs, dict):
+        return list(ours) == list(theirs) and all(same(ours[k], theirs[k]) for k in theirs)
+    if isinstance(theirs, list | tuple):
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    return ours == theirs
+
+
+# ------------------------------------------------------------------------------------------------------------ windows
+
+
+@st.composite
+def window_cases(draw):
+    max_length = draw(st.integers(1, 9))
+    n = draw(st.integers(max_length + 1, 60))
+    tokens = np.array(draw(st.lists(st.integers(0, 255), min_size=n, max_size=n)), dtype=draw(integers))
+    return tokens, max_length, draw(st.integers(1, 12))
+
+
+@few
+@given(window_cases())
+def test_windows_are_the_tutorials(case):
+    tokens, max_length, stride = case
+    starts = range(0, len(tokens) - max_length, stride)
+    inputs, targets = sliding_windows(tokens, max_length, stride)
+    assert inputs.shape == targets.shape == (len(starts), max_length)
+    assert inputs.tolist() == [tokens[i : i + max_length].tolist() for i in starts]
+    assert targets.tolist() == [tokens[i + 1 : i + max_length + 1].tolist() for i in starts]
+    for view in (inputs, targets):
+        assert np.shares_memory(view, tokens) and not view.flags.writeable and view.dtype == tokens.dtype
+
+
+@few
+@given(window_cases())
+def test_samples_and_batches_are_the_tutorials(case):
+    tokens, max_length, stride = case
+    ours, theirs = WindowDataset(tokens, max_length, stride), TutorialDataset(tokens.tolist(), max_length, stride)
+    assert len(ours) == len(theirs)
+    assert all(same(list(ours[i]), list(theirs[i])) for i in range(-len(theirs), len(theirs)))
+    assert all(map(same, DataLoader(ours, 3), torch.utils.data.DataLoader(theirs, 3)))
+    for tensor in (*ours[0], *next(iter(DataLoader(ours, 3)))):
+        assert tensor.array.flags.c_contiguous and tensor.array.flags.writeable
+        assert not np.shares_memory(tensor.array, tokens)
+
+
+@few
+@given(window_cases(), st.integers(1, 5), st.booleans())
+def test_report_counts_what_is_left_out(case, batch_size, drop_last):
+    tokens, max_length, stride = case
+    starts = range(0, len(tokens) - max_length, stride)
+    inputs = {i + t for i in starts for t in range(max_length)}
+    targets = {i + 1 for i in inputs}
+    loader = DataLoader(WindowDataset(tokens, max_length, stride), batch_size, drop_last=drop_last)
+    assert list(loader.report().values()) == [
+        len(tokens),
+        len(tokens) - len(inputs),
+        len(tokens) - len(targets),
+        len(tokens) - len(inputs | targets),
+        len(starts),
+        len(starts) - sum(len(x.tolist()) for x, _ in loader),
+        sum(1 for _ in loader),
+    ]
+
+
+def test_report_reads_well():
+    loader = DataLoader(WindowDataset(np.arange(5145), 4, 4), 8, drop_last=True)
+    assert str(loader.report()).splitlines() == [
+        "          5,145 tokens",
+        "              1 never an input",
+        "              1 never a target",
+        "              0 never either",
+        "          1,286 windows",
+        "              6 of them dropped by drop_last, every pass",
+        "            160 batches",
+    ]
+    assert DataLoader([1, 2, 3], 2).report() == {
+        "samples": 3,
+        "of them dropped by drop_last, every pass": 0,
+        "batches": 2,
+    }
+
+
+def test_tokens_of_every_form():
+    ids = [5, 4, 3, 2, 1]
+    for form in (ids, tuple(ids), np.array(ids[::-1])[::-1], np.array(ids, np.uint16), minigrad.tensor(ids)):
+        inputs, targets = sliding_windows(form, 3, 1)
+        assert (inputs.tolist(), targets.tolist()) == ([[5, 4, 3], [4, 3, 2]], [[4, 3, 2], [3, 2, 1]])
+    tensor = minigrad.tensor(ids)
+    assert np.shares_memory(sliding_windows(tensor, 3, 1)[0], tensor.array)
+
+
+def test_windows_refuse():
+    too_short = r"3 tokens give no window of 4 inputs \+ 1 target \(need >= 5\); shorten max_length to <= 2 or add text"
+    with pytest.raises(ValueError, match=too_short):
+        sliding_windows([1, 2, 3], 4, 1)
+    for tokens in ([], [1]):
+        with pytest.raises(ValueError, match=rf"^{len(tokens)} tokens .*\(need >= 5\); add text$"):
+            sliding_windows(tokens, 4, 1)
+    for tokens in ([1.0, 2.0, 3.0], [True, False, True], "a text", np.array([1, 2, 3], object), {1, 2, 3}):
+        with pytest.raises(TypeError, match="tokens must be integers"):
+            sliding_windows(tokens, 1, 1)
+    for tokens in ([[1, 2, 3], [4, 5, 6]], np.array(3), np.empty((0, 2), int)):
+        with pytest.raises(ValueError, match="tokens must be one-dimensional, got shape"):
+            sliding_windows(tokens, 1, 1)
+    for arguments, error, message in (
+        ((0, 1), ValueError, "max_length must be 1 or more, got 0"),
+        ((1, 0), ValueError, "stride must be 1 or more, got 0"),
+        ((1, -1), ValueError, "stride must be 1 or more, got -1"),
+        ((2.0, 1), TypeError, "max_length must be an integer, got 2.0"),
+        ((1, None), TypeError, "stride must be an integer, got None"),
+    ):
+        with pytest.raises(error, match=message):
+            sliding_windows([1, 2, 3], *arguments)
+    dataset = WindowDataset([1, 2, 3], 1, 1)
+    for index in (2, -3, [0, 2]):
+        with pytest.raises(IndexError, match="out of bounds"):
+            dataset[index]
+
+
+def resident_kib(file: Path) -> int:
+    """How much of a mapped file is in this process's memory."""
+    ours = False
+    kib = 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        key, _, value = line.partition(" ")
+        if not key.endswith(":"):
+            ours = line.endswith(str(file))
+        elif ours and key == "Rss:":
+            kib += int(value.split()[0])
+    return kib
+
+
+def test_a_memory_map_is_not_read(tmp_path):
+    file, n = tmp_path / "tokens.bin", 100_000_000
+    with file.open("wb") as f:
+        f.truncate(2 * n)  # a hole: the file takes no space on the disk either
+    windows = (n - 256 + 255) // 256
+    torch.manual_seed(1)
+    first = [int(i) for _, i in zip(range(8), torch.utils.data.DataLoader(range(windows), shuffle=True), strict=False)]
+    content = np.random.default_rng(0).integers(0, 50257, (8, 257), dtype=np.uint16)
+    with file.open("r+b") as f:
+        for i, row in zip(first, content, strict=True):
+            f.seek(2 * 256 * i)
+            f.write(row.tobytes())
+    content = [np.fromfile(file, np.uint16, 257, offset=2 * 256 * i) for i in first]  # neighbours overlap by one token
+
+    tokens = np.memmap(file, np.uint16, mode="r")
+    loader = DataLoader(WindowDataset(tokens, 256, 256), 8, shuffle=True)
+    assert len(loader) == -(-windows // 8)
+    minigrad.manual_seed(1)
+    inputs, targets = next(iter(loader))
+    assert inputs.array.tolist() == [row[:-1].tolist() for row in content]
+    assert targets.array.tolist() == [row[1:].tolist() for row in content]
+    assert np.shares_memory(loader.dataset.windows, tokens)
+    if os.path.exists("/proc/self/smaps"):
+        assert 0 < resident_kib(file) < 20_000  # of 195,312
+
+
+# ------------------------------------------------------------------------------------------------------------ loader
+
+
+def same_state(ours: Generator, theirs: torch.Generator) -> bool:
+    return ours.get_state().tobytes() == theirs.get_state().numpy().tobytes()
+
+
+@few
+@given(
+    n=st.integers(1, 12),
+    batch_size=st.integers(1, 6),
+    shuffle=st.booleans(),
+    drop_last=st.booleans(),
+    own_generator=st.booleans(),
+    seed=st.integers(0, 2**40),
+    passes=st.lists(st.none() | st.integers(0, 4), min_size=1, max_size=3),
+)
+def test_order_and_stream_are_torchs(n, batch_size, shuffle, drop_last, own_generator, seed, passes):
+    ours, theirs = default_generator, torch.default_generator
+    options = {"shuffle": shuffle, "drop_last": drop_last}
+    if own_generator:
+        ours, theirs = Generator(), torch.Generator()
+    our_loader = DataLoader(range(n), batch_size, **options, generator=ours if own_generator else None)
+    options["generator"] = theirs if own_generator else None
+    their_loader = torch.utils.data.DataLoader(range(n), batch_size, **options)
+    assert len(our_loader) == len(their_loader)
+    ours.manual_seed(seed)
+    theirs.manual_seed(seed)
+    for batches in passes:  # None: a whole pass; a number: broken off after so many batches, or at the end
+        our_pass, their_pass = iter(our_loader), iter(their_loader)
+        if batches is None:
+            assert [x.tolist() for x in our_pass] == [x.tolist() for x in their_pass]
+        else:
+            for _ in range(batches):
+                x, y = next(our_pass, None), next(their_pass, None)
+                assert x.tolist() == y.tolist() if y is not None else x is None
+                assert same_state(ours, theirs)
+        assert same_state(ours, theirs)
+
+
+def test_an_epoch_costs_four_words_and_making_a_loader_none():
+    loader = DataLoader(range(1000), 10, shuffle=True)
+    minigrad.manual_seed(123)
+    words = np.random.RandomState(123).randint(0, 2**32, 5, dtype=np.uint32)
+    list(loader)
+    assert minigrad.rand(1).item() == (int(words[4]) & 0xFFFFFF) * 2.0**-24
+
+
+def test_two_passes_at_once():
+    minigrad.manual_seed(3)
+    torch.manual_seed(3)
+    ours, theirs = DataLoader(range(7), 2, shuffle=True), torch.utils.data.DataLoader(range(7), 2, shuffle=True)
+    assert [(a.tolist(), b.tolist()) for a, b in zip(ours, ours, strict=True)] == [
+        (a.tolist(), b.tolist()) for a, b in zip(theirs, theirs, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_the_tutorials_loader(shuffle, drop_last):
+    story = offline_text()[:6000]
+    torch.manual_seed(123)
+    minigrad.manual_seed(123)
+    ours = create_dataloader(story, 8, max_length=4, stride=3, shuffle=shuffle, drop_last=drop_last)
+    theirs = torch.utils.data.DataLoader(
+        TutorialDataset(gpt2_tokenizer().encode(story), 4, 3), 8, shuffle=shuffle, drop_last=drop_last
+    )
+    assert len(ours) == len(theirs) > 50
+    for _ in range(2):
+        for x, y in zip(ours, theirs, strict=True):
+            assert same(x, y)
+
+
+def test_the_tutorials_batch():
+    loader = create_dataloader_v1(SENTENCE, batch_size=8, max_length=4, stride=4, shuffle=False)
+    inputs, targets = next(iter(loader))
+    assert inputs.tolist() == INPUTS
+    assert [row[-1] for row in targets.tolist()] == [row[0] for row in INPUTS[1:]] + [287]
+    assert [row[:-1] for row in targets.tolist()] == [row[1:] for row in INPUTS]
+    for tokenizer in (GPTTokenizer(), gpt2_tokenizer()):
+        assert GPTDatasetV1(SENTENCE, tokenizer, 4, 4)[:][0].tolist() == INPUTS
+
+
+def test_create_dataloader():
+    loader = create_dataloader("one<|endoftext|>two, " * 600)
+    assert (loader.batch_size, loader.shuffle, loader.drop_last) == (4, True, True)
+    assert (loader.dataset.max_length, loader.dataset.stride) == (256, 128)
+    assert 50256 in loader.dataset.tokens
+    with pytest.raises(TypeError, match=r"txt must be a str, got list; for ids: DataLoader\(WindowDataset"):
+        create_dataloader([1, 2, 3])
+    with pytest.raises(ValueError, match=r"1 tokens give no window of 256 inputs"):
+        create_dataloader("one")
+    with pytest.warns(UserWarning, match="2 windows make no full batch of 3: every pass is empty"):
+        assert list(create_dataloader("one two three", 3, max_length=1, stride=1)) == []
+
+
+def test_one_read_makes_the_batch_that_collating_makes():
+    window, rows = WindowDataset(range(40), 4, 3), TensorDataset(minigrad.arange(10), minigrad.rand(10, 2))
+    for dataset in (window, rows, Subset(window, [3, -1, 0, 3]), Subset(Subset(rows, range(5)), [4, 1])):
+        assert dataset.collated is not None
+        one_read = list(DataLoader(dataset, 3))
+        one_by_one = list(DataLoader(dataset, 3, collate_fn=lambda batch: default_collate(batch)))
+        for a, b in zip(one_read, one_by_one, strict=True):
+            assert [(x.dtype, x.tolist()) for x in a] == [(x.dtype, x.tolist()) for x in b]
+
+
+def test_the_short_cut_never_passes_by_a_subclass():
+    class Negated(WindowDataset):
+        def __getitem__(self, index):
+            inputs, targets = super().__getitem__(index)
+            return -inputs, -targets
+
+    negated = Negated([1, 2, 3, 4], 3, 1)
+    for dataset in (negated, Subset(negated, [0])):
+        assert [x.tolist() for x in next(iter(DataLoader(dataset)))] == [[[-1, -2, -3]], [[-2, -3, -4]]]
+
+
+def test_datasets_of_ones_own():
+    class TorchSquares(torch.utils.data.Dataset):
+        __init__, __len__, __getitem__ = Squares.__init__, Squares.__len__, Squares.__getitem__
+
+    class Many(list):
+        def __getitems__(self, indices):
+            return [-self[i] for i in indices]
+
+    for ours, theirs in ((Squares(5), TorchSquares(5)), (Many([1, 2, 3]), Many([1, 2, 3])), ({0: "a", 1: "b"},) * 2):
+        for options in ({}, {"sampler": [1, 0, 1]}, {"collate_fn": len}, {"collate_fn": None}, {"num_workers": 0}):
+            a = list(DataLoader(ours, 2, **options))
+            b = list(torch.utils.data.DataLoader(theirs, 2, **options))
+            assert same(a, b)
+    assert same(
+        list(DataLoader(Subset(Squares(9), [5, 3, 1]), 2)),
+        list(torch.utils.data.DataLoader(torch.utils.data.Subset(TorchSquares(9), [5, 3, 1]), 2)),
+    )
+    assert len(DataLoader(range(9), 2, sampler=[1, 2, 3])) == 2
+    with pytest.raises(NotImplementedError, match="needs a __getitem__"):
+        Dataset()[0]
+    with pytest.raises(AssertionError, match=r"Size mismatch between tensors: TensorDataset got \[2, 3\] rows"):
+        TensorDataset(minigrad.ones(2), minigrad.ones(3))
+
+
+Point = namedtuple("Point", "x y")
+BATCHES = [
+    [1, 2],
+    [1.5, 0.1],
+    [True, False],
+    ["a", "b"],
+    [b"a"],
+    [(1, "a"), (2, "b")],
+    [[1, 2], [3, 4]],
+    [{"a": 1, "b": (2.0, "x")}, {"a": 2, "b": (0.1, "y")}],
+    [Point(1, 2), Point(3, 4)],
+    [np.float32(1), np.float32(2)],
+    [np.float64(0.1)],
+    [np.bool_(True)],
+    [np.uint16(3)],
+    [np.ones(2), np.zeros(2)],
+    [np.array([1, 2], np.uint16), np.array([3, 4], np.uint16)],
+    [range(3), range(3)],
+    # and what is refused
+    [None],
+    [{1}, {2}],
+    [1 + 2j],
+    [np.array("a")],
+    [(1,), (1, 2)],
+    [np.ones(2), np.ones(3)],
+    [{"a": 1}, {"b": 2}],
+]
+
+
+@pytest.mark.parametrize("batch", BATCHES, ids=repr)
+def test_collate_as_torch(batch):
+    try:
+        theirs = torch.utils.data.default_collate(batch)
+    except Exception as error:
+        with pytest.raises(type(error)):
+            default_collate(batch)
+    else:
+        assert same(default_collate(batch), theirs)
+
+
+def test_collate_tensors():
+    ours = default_collate([(minigrad.arange(3), 0), (minigrad.ones(3, dtype=minigrad.int64), 1)])
+    assert [x.tolist() for x in ours] == [[[0, 1, 2], [1, 1, 1]], [0, 1]]
+    with pytest.raises(RuntimeError):
+        default_collate([minigrad.ones(2), minigrad.ones(3)])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"batch_size": 0},
+        {"batch_size": -1},
+        {"batch_size": 2.0},
+        {"batch_size": True},
+        {"batch_size": "3"},
+        {"drop_last": 1},
+        {"num_workers": -1},
+        {"timeout": -1},
+        {"shuffle": True, "sampler": [1]},
+        {"dataset": [], "shuffle": True},
+        {"dataset": 5, "shuffle": True},
+        {"generator": 5},
+    ],
+    ids=str,
+)
+def test_loader_refuses_as_torch(options):
+    arguments = {"dataset": [1, 2, 3], **options}
+    with pytest.raises(Exception) as theirs:
+        list(torch.utils.data.DataLoader(**arguments))
+    with pytest.raises(theirs.type):
+        list(DataLoader(**arguments))
+
+
+def test_an_empty_dataset_has_no_batches():
+    assert list(DataLoader([])) == [] and len(DataLoader([])) == 0
+
+
+# ------------------------------------------------------------------------------------------------------------------ text
+
+
+STORY = b"A stand-in for the story: \xc3\xa9t\xc3\xa9.\n" * 40
+
+
+@contextmanager
+def server(status=200, body=STORY, length=None):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body) if length is None else length))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{http.server_port}/the-verdict.txt"
+        finally:
+            http.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """An empty cache, no network, and a stand-in that passes for the story."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("MINIGRAD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(text, "VERDICT_URL", "http://127.0.0.1:9/the-verdict.txt")
+    monkeypatch.setattr(text, "VERDICT_SHA256", hashlib.sha256(STORY).hexdigest())
+    monkeypatch.setattr(text, "VERDICT_BYTES", len(STORY))
+    return tmp_path / "cache"
+
+
+def test_fetch_once(cache, monkeypatch, tmp_path):
+    with server() as url:
+        monkeypatch.setattr(text, "VERDICT_URL", url)
+        assert fetch_verdict_text() == STORY.decode()
+        assert fetch_verdict_text(tmp_path / "new" / "story.txt") == STORY.decode()
+    assert [f.name for f in cache.iterdir()] == ["the-verdict.txt"]
+    assert (cache / "the-verdict.txt").read_bytes() == STORY
+    assert fetch_verdict_text() == STORY.decode()  # the server is gone
+    assert fetch_verdict_text(str(tmp_path / "new" / "story.txt")) == STORY.decode()
+
+
+def test_offline(cache):
+    with pytest.raises(ConnectionError) as error:
+        fetch_verdict_text()
+    hints = ("--text FILE", "offline_text()", text.VERDICT_URL, text.VERDICT_SHA256)
+    for part in (str(cache / "the-verdict.txt"), *hints):
+        assert part in str(error.value)
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (
+            {"body": STORY[:-1] + b"?"},
+            ValueError,
+            r'not "The Verdict": 1,\d{3} bytes with sha256 [0-9a-f]{64}, expected',
+        ),
+        ({"body": b"<html>" * 10_000}, ValueError, "Nothing was written to"),
+        ({"status": 404}, ConnectionError, "404"),
+        ({"body": STORY[:100], "length": len(STORY)}, ValueError, "100 bytes"),
+    ],
+    ids=["one byte", "log in here", "not found", "cut off"],
+)
+def test_a_bad_download_leaves_nothing(cache, monkeypatch, answer, error, message):
+    with server(**answer) as url:
+        monkeypatch.setattr(text, "VERDICT_URL", url)
+        with pytest.raises(error, match=message):
+            fetch_verdict_text()
+    assert not cache.exists()
+
+
+def test_a_damaged_file_is_reported_and_left_alone(cache):
+    cache.mkdir()
+    (cache / "the-verdict.txt").write_bytes(STORY[:-7])
+    with pytest.raises(ValueError, match="Remove it to have it downloaded again") as error:
+        fetch_verdict_text()
+    assert str(cache / "the-verdict.txt") in str(error.value)
+    assert (cache / "the-verdict.txt").read_bytes() == STORY[:-7]
+
+
+def test_the_file_appears_whole_or_not_at_all(cache, monkeypatch):
+    def full_disk(*_paths):
+        assert [f.read_bytes() for f in cache.iterdir()] == [STORY]  # complete before it gets its name
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    with server() as url:
+        monkeypatch.setattr(text, "VERDICT_URL", url)
+        with pytest.raises(OSError, match="disk full"):
+            fetch_verdict_text()
+    assert list(cache.iterdir()) == []
+
+
+def test_where_the_cache_is(monkeypatch):
+    monkeypatch.setenv("MINIGRAD_CACHE", "/own")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
+    assert text.cache_dir() == Path("/own")
+    monkeypatch.delenv("MINIGRAD_CACHE")
+    assert text.cache_dir() == Path("/xdg/minigrad")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert text.cache_dir() == Path.home() / ".cache" / "minigrad"
+
+
+def test_read_text(tmp_path):
+    file = tmp_path / "story.txt"
+    file.write_bytes("été\r\nhiver".encode())
+    assert read_text(file) == read_text(str(file)) == "été\nhiver"
+    file.write_bytes(b"caf\xe9 noir")
+    with pytest.raises(ValueError, match=r"story\.txt is not UTF-8: byte 3 is 0xe9"):
+        read_text(file)
+    file.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"story\.txt is empty"):
+        read_text(file)
+    with pytest.raises(IsADirectoryError, match="is a directory; name a text file in it"):
+        read_text(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing\.txt"):
+        read_text(tmp_path / "nothing.txt")
+
+
+def test_offline_text():
+    from pydoc_data.topics import topics
+
+    everything = offline_text()
+    assert everything == offline_text() and all(topic in everything for topic in topics.values())
+    assert everything.index(topics["assert"]) < everything.index(topics["while"])
+    assert len(gpt2_tokenizer().encode(everything, disallowed_special=())) > 100_000
