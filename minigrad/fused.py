@@ -16,7 +16,8 @@ from .backend import Array, namespace, quiet
 from .core import Op, grad
 from .dtypes import as_numpy
 from .grad_mode import mode
-from .ops.elementwise import cast, exp, log
+from .ops.convert import cast
+from .ops.elementwise import exp, log
 from .ops.indexing import checked, gather
 from .ops.reduction import sum
 from .ops.shape import Permute, Reshape, broadcast_to, named, unsqueeze

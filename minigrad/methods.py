@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import core, dtypes, fused
-from .ops import elementwise, indexing, inplace, linalg, reduction, shape
-from .ops.elementwise import cast
+from .ops import convert, elementwise, indexing, inplace, linalg, reduction, selection, shape
+from .ops.convert import cast
 from .tensor import Tensor
 
 
@@ -66,30 +66,30 @@ class TensorMethods:
     ceil = elementwise.ceil
     trunc = elementwise.trunc
     round = elementwise.round
-    clamp = clip = elementwise.clamp
+    clamp = clip = selection.clamp
     softmax = fused.softmax
     log_softmax = fused.log_softmax
     # comparison and selection
-    eq = __eq__ = elementwise.eq  # type: ignore[assignment]
-    ne = __ne__ = elementwise.ne  # type: ignore[assignment]
-    lt = __lt__ = elementwise.lt
-    le = __le__ = elementwise.le
-    gt = __gt__ = elementwise.gt
-    ge = __ge__ = elementwise.ge
-    maximum = elementwise.maximum
-    minimum = elementwise.minimum
-    masked_fill = elementwise.masked_fill
-    logical_not = elementwise.logical_not
-    logical_and = elementwise.logical_and
-    logical_or = elementwise.logical_or
-    logical_xor = elementwise.logical_xor
-    bitwise_not = __invert__ = elementwise.bitwise_not
-    __and__ = __rand__ = elementwise.bitwise_and
-    __or__ = __ror__ = elementwise.bitwise_or
-    __xor__ = __rxor__ = elementwise.bitwise_xor
-    isnan = elementwise.isnan
-    isinf = elementwise.isinf
-    isfinite = elementwise.isfinite
+    eq = __eq__ = selection.eq  # type: ignore[assignment]
+    ne = __ne__ = selection.ne  # type: ignore[assignment]
+    lt = __lt__ = selection.lt
+    le = __le__ = selection.le
+    gt = __gt__ = selection.gt
+    ge = __ge__ = selection.ge
+    maximum = selection.maximum
+    minimum = selection.minimum
+    masked_fill = selection.masked_fill
+    logical_not = selection.logical_not
+    logical_and = selection.logical_and
+    logical_or = selection.logical_or
+    logical_xor = selection.logical_xor
+    bitwise_not = __invert__ = selection.bitwise_not
+    __and__ = __rand__ = selection.bitwise_and
+    __or__ = __ror__ = selection.bitwise_or
+    __xor__ = __rxor__ = selection.bitwise_xor
+    isnan = selection.isnan
+    isinf = selection.isinf
+    isfinite = selection.isfinite
     allclose = reduction.allclose
     equal = reduction.equal
     # reductions
@@ -138,7 +138,7 @@ class TensorMethods:
     triu = indexing.triu
     nonzero = indexing.nonzero
     # type and device
-    to = elementwise.to
+    to = convert.to
     float = _to(dtypes.float32)
     double = _to(dtypes.float64)
     half = _to(dtypes.float16)
@@ -177,15 +177,15 @@ class TensorMethods:
 
     def where(x: Tensor, condition: Tensor, other: Any) -> Tensor:  # type: ignore[misc]
         """x where condition holds, else other."""
-        return elementwise.where(condition, x, other)
+        return selection.where(condition, x, other)
 
     def cpu(x: Tensor) -> Tensor:  # type: ignore[misc]
         """This tensor on the CPU; itself if it is."""
-        return elementwise.to(x, device="cpu")
+        return convert.to(x, device="cpu")
 
     def cuda(x: Tensor, device: Any = "cuda") -> Tensor:  # type: ignore[misc]
         """This tensor on a GPU; itself if it is."""
-        return elementwise.to(x, device=device)
+        return convert.to(x, device=device)
 
     def type(x: Tensor, dtype: Any) -> Tensor:  # type: ignore[misc]
         """This tensor as another dtype."""

@@ -99,7 +99,9 @@ class Generator:
     def set_state(self, state: NDArray[np.uint8]) -> None:
         """Continue from 5056 bytes of `get_state`, ours or torch's."""
         if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
-            raise TypeError(f"set_state: state must be a uint8 array, got {getattr(state, 'dtype', type(state).__name__)}")
+            raise TypeError(
+                f"set_state: state must be a uint8 array, got {getattr(state, 'dtype', type(state).__name__)}"
+            )
         if state.size != _STATE.itemsize:
             raise RuntimeError(f"set_state: state must have {_STATE.itemsize} bytes, got {state.size}")
         s = np.ascontiguousarray(state).reshape(-1).view(_STATE)[0]
@@ -256,7 +258,9 @@ class Generator:
         num_samples, categories = _integer("multinomial", "num_samples", num_samples), p.shape[-1]
         if num_samples <= 0 or categories == 0 or (num_samples > categories and not replacement):
             most = "" if replacement else f" and at most {categories}, the number of categories"
-            raise RuntimeError(f"multinomial: num_samples must be at least 1{most}, got {num_samples} for shape {p.shape}")
+            raise RuntimeError(
+                f"multinomial: num_samples must be at least 1{most}, got {num_samples} for shape {p.shape}"
+            )
         if not ((p >= 0) & (p < np.inf)).all() or not (p > 0).any(axis=-1).all():
             raise RuntimeError("multinomial: weights must be finite and at least 0, with one above 0 in every row")
         if num_samples == 1 or not replacement:

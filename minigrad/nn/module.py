@@ -13,8 +13,8 @@ from .. import dtypes, printing
 from ..backend import to_numpy
 from ..dtypes import default_float
 from ..grad_mode import no_grad
+from ..ops.convert import cast
 from ..ops.creation import empty
-from ..ops.elementwise import cast
 from ..tensor import Tensor
 
 

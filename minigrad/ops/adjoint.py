@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..core import Op
-from .elementwise import Cast, ToDevice
+from .convert import Cast, ToDevice
 from .indexing import Gather, ScatterAdd
 from .linalg import MatMul
 from .shape import BroadcastTo, Cat, Pad, Permute, Reshape, Slice, SumTo

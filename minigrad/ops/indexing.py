@@ -22,7 +22,9 @@ from ..core import Op, Patch
 from ..grad_mode import mode
 from ..sparse import RowSparse
 from ..tensor import Tensor, axis_of, wrap
-from .elementwise import MaskedFill, Operand, cast
+from .convert import cast
+from .operands import Operand
+from .selection import MaskedFill
 from .shape import Permute, Reshape, Slice, broadcast_shapes, broadcast_to, named, unsqueeze
 
 # ------------------------------------------------------------------------------------------------------- rows of a table

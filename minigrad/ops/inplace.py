@@ -15,7 +15,7 @@ from .. import backend, random
 from ..dtypes import Number
 from ..random import Generator
 from ..tensor import Tensor, wrap
-from . import elementwise, indexing
+from . import elementwise, indexing, selection
 from .shape import broadcast_shapes, broadcast_to
 
 
@@ -43,8 +43,8 @@ abs_ = _in_place(elementwise.abs)
 relu_ = _in_place(elementwise.relu)
 tanh_ = _in_place(elementwise.tanh)
 sigmoid_ = _in_place(elementwise.sigmoid)
-clamp_ = _in_place(elementwise.clamp)
-masked_fill_ = _in_place(elementwise.masked_fill)
+clamp_ = _in_place(selection.clamp)
+masked_fill_ = _in_place(selection.masked_fill)
 tril_ = _in_place(indexing.tril)
 triu_ = _in_place(indexing.triu)
 scatter_add_ = _in_place(indexing.scatter_add)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from ..backend import Array
 from ..core import Op
+from ..dtypes import result_type
 from ..tensor import Tensor
-from .elementwise import cast, mul, result_type
+from .convert import cast
+from .elementwise import mul
 from .reduction import sum
 from .shape import Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named, reshape
 

@@ -12,8 +12,10 @@ from ..backend import Array, namespace, quiet
 from ..core import Op
 from ..dtypes import as_numpy, int64
 from ..tensor import Tensor, axis_of, wrap
-from .elementwise import cast, div, eq, maximum, minimum, mul, sqrt, square, sub, where
+from .convert import cast
+from .elementwise import div, mul, sqrt, square, sub
 from .indexing import take_along_dim
+from .selection import eq, maximum, minimum, where
 from .shape import broadcast_to, named, reshape
 
 Dims = int | Sequence[int] | None

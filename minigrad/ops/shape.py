@@ -9,9 +9,11 @@ import numpy as np
 
 from ..backend import Array, namespace
 from ..core import Op, Patch
+from ..dtypes import result_type
 from ..grad_mode import mode
 from ..sparse import SlicePatch
 from ..tensor import Tensor, axis_of
+from .convert import cast
 
 Shape = tuple[int, ...]
 
@@ -430,8 +432,6 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     Raises:
         RuntimeError: no tensors, 0-d tensors, or sizes that differ elsewhere.
     """
-    from .elementwise import cast, result_type
-
     xs = list(tensors)
     if not xs:
         raise RuntimeError("cat: expected a non-empty list of Tensors")

@@ -1,0 +1,83 @@
+"""To another type, to another device. Each is linear; its transpose is the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import backend, dtypes
+from ..backend import Array
+from ..core import Op
+from ..dtypes import as_numpy, default_float
+from ..tensor import Tensor, wrap
+
+Gradients = Sequence[Tensor | None]
+
+
+class Cast(Op):
+    """y = x as another type. The transpose of the cast back."""
+
+    reads = ()
+    label = "ToCopyBackward0"
+    to: np.dtype[Any]
+
+    def forward(self, x: Array) -> Array:
+        self.back = x.dtype
+        return x.astype(self.to)
+
+    def backward(self, g: Tensor) -> Gradients:
+        return (cast(g, self.back),)
+
+
+class ToDevice(Op):
+    """y = x on another device. The transpose of the way back."""
+
+    reads = ()
+    label = "ToCopyBackward0"
+    to: dtypes.device
+
+    def forward(self, x: Array) -> Array:
+        self.back = backend.device_of(x)
+        return backend.to_device(x, self.to)
+
+    def backward(self, g: Tensor) -> Gradients:
+        return (ToDevice.apply(g, to=self.back),)
+
+
+def cast(x: Tensor, to: np.dtype[Any]) -> Tensor:
+    """x as that NumPy dtype; x itself if it has it. Integers and bools carry no gradient."""
+    if x.array.dtype == to:
+        return x
+    return Cast.apply(x, to=to) if to.kind == "f" else wrap(x.array.astype(to))
+
+
+def to(
+    x: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False
+) -> Tensor:
+    """x with another dtype, on another device, or both: to(float64), to("cuda"), to("cuda", float64), to(other_tensor).
+
+    Raises:
+        BackendUnavailable: "cuda" was asked for and cannot be had; the message says why.
+    """
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, str | dtypes.device | int) and not isinstance(a, bool):
+            device = a
+        elif a is not None:
+            dtype = a
+    y = x
+    if device is not None:
+        there, here = dtypes.device(device), x.device
+        if there.type != here.type or there.index not in (None, here.index):
+            y = ToDevice.apply(y, to=there)
+    if dtype is not None:
+        y = cast(y, as_numpy(dtype))
+    return y.clone() if copy and y is x else y
+
+
+def floating(x: Tensor) -> Tensor:
+    """x, or x as the default float where it holds integers or bools: what log or division work on."""
+    return x if x.array.dtype.kind == "f" else cast(x, default_float())

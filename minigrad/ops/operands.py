@@ -1,0 +1,65 @@
+"""Operands made ready: a common dtype, and a common shape.
+
+A binary op sees operands of one dtype and one shape. Making them so is the work of `operands`, with ops of their own
+(Cast, BroadcastTo); their backward undoes it, so that each formula elsewhere is the textbook's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..core import Op
+from ..dtypes import Number, default_float, result_type
+from ..tensor import Tensor, wrap
+from .convert import cast
+from .shape import broadcast_shapes, broadcast_to
+
+Operand = Tensor | Number
+
+
+def operands(name: str, x: Operand, y: Operand, as_float: bool = False) -> tuple[Operand, Operand]:
+    """x and y ready for a binary op: tensors of one dtype and one shape, or a tensor and a number its dtype can hold.
+
+    Raises:
+        TypeError: neither a tensor nor a number.
+        RuntimeError: the shapes do not broadcast.
+    """
+    x, y = number_or_tensor(name, x), number_or_tensor(name, y)
+    dtype = result_type(x, y)
+    if as_float and dtype.kind != "f":
+        dtype = default_float()
+    if isinstance(x, Tensor):
+        x = cast(x, dtype)
+    if isinstance(y, Tensor):
+        y = cast(y, dtype)
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        if x.array.shape != y.array.shape:
+            shape = broadcast_shapes(name, x.array.shape, y.array.shape)
+            x, y = broadcast_to(x, shape), broadcast_to(y, shape)
+    elif not isinstance(x, Tensor) and not isinstance(y, Tensor):
+        x = wrap(np.asarray(x, dtype=dtype))
+    return x, y
+
+
+def number_or_tensor(name: str, x: Any) -> Operand:
+    if isinstance(x, Tensor | bool | int | float):
+        return x.item() if isinstance(x, np.generic) else x
+    if isinstance(x, np.generic) and x.dtype.kind in "biuf":
+        return x.item()
+    if backend.is_array(x):
+        raise TypeError(
+            f"{name}: got a {type(x).__module__} array; make it a tensor first: from_numpy(array), or tensor(array) for a copy"
+        )
+    raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
+
+
+def apply_binary(op: type[Op], name: str, x: Operand, y: Operand, as_float: bool = False) -> Tensor:
+    if isinstance(x, Tensor) and x.array.dtype.kind == "f":  # the common cases need no preparation
+        if type(y) is float or type(y) is int:
+            return op.apply(x, y)
+        if isinstance(y, Tensor) and y.array.dtype == x.array.dtype and y.array.shape == x.array.shape:
+            return op.apply(x, y)
+    return op.apply(*operands(name, x, y, as_float))
