@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
 from .backend import Array, namespace, quiet
 from .core import Op, grad
 from .dtypes import as_numpy
@@ -278,7 +276,7 @@ def _hard_cross_entropy(
         return named("NllLoss", Reshape.apply(losses, to=expected))
     total = sum(losses)
     if reduction == "mean":
-        total = total / float(np.float32(scale.sum()) if scale.dtype == np.float32 else scale.sum())
+        total = total / float(scale.sum())
     return named("NllLoss", total)
 
 

@@ -173,7 +173,7 @@ def blocks(g: Tensor | RowSparse) -> Blocks:
     buffer = np.empty((step, *shape[1:]), dtype=g.rows.dtype)
     starts = range(0, shape[0], step)
     cuts = np.searchsorted(g.index, [*starts, shape[0]])
-    for start, low, high in zip(starts, cuts, cuts[1:], strict=True):
+    for start, low, high in zip(starts, cuts[:-1], cuts[1:], strict=True):
         piece = buffer[: min(step, shape[0] - start)]
         piece[...] = 0
         piece[g.index[low:high] - start] = g.rows[low:high]

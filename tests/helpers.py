@@ -111,7 +111,8 @@ def check_against_torch(
         assert len(ours) == len(theirs), f"{what}: {len(ours)} of them, torch has {len(theirs)}"
         for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
             if a is not None or b is not None:  # None stands for zeros
-                same(*(numpy_of(b if a is None else a) * 0 if x is None else x for x in (a, b)), exact, what=f"{what} {i}", **tolerance)
+                a, b = (np.zeros_like(numpy_of(other)) if x is None else x for x, other in ((a, b), (b, a)))
+                same(a, b, exact, what=f"{what} {i}", **tolerance)
     for i, (a, b) in enumerate(zip(results[0][0], results[1][0], strict=True)):
         assert a.requires_grad == b.requires_grad, f"value {i}: requires_grad {a.requires_grad}, torch {b.requires_grad}"
     check_hygiene(f, inputs, cotangents)
@@ -129,8 +130,9 @@ def check_hygiene(f: Callable[..., Any], inputs: Sequence[np.ndarray], cotangent
         y.backward(g, retain_graph=True)
     for i, (g, old) in enumerate(zip(cotangents, before, strict=True)):
         assert g.tobytes() == old.tobytes(), f"cotangent {i} was written to"
+    others = [("input", x) for x in inputs] + [("cotangent", g) for g in cotangents]
     for gs in (first, [x.grad for x in xs]):
-        assert_apart([("gradient", g) for g in gs if g is not None], [("input", x) for x in inputs] + [("cotangent", g) for g in cotangents])
+        assert_apart([("gradient", g) for g in gs if g is not None], others)
 
 
 def assert_apart(gradients: Iterable[tuple[str, Any]], others: Iterable[tuple[str, Any]]) -> None:

@@ -1,0 +1,29 @@
+"""The README's code prints what the README says it prints."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import minigrad
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```\n\nprints(?:\n\n```\n(.*?)```| `(.*?)`)", README, re.DOTALL)
+
+
+def test_there_is_code_to_run() -> None:
+    assert len(BLOCKS) == README.count("```python")
+
+
+@pytest.mark.parametrize(("code", "block", "line"), BLOCKS, ids=range(len(BLOCKS)))
+def test_it_prints_what_is_written(code: str, block: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(code, {"torch": minigrad})
+    assert capsys.readouterr().out == (block or line + "\n")
+
+
+def test_the_files_it_names_exist() -> None:
+    root = Path(__file__).parent.parent
+    for name in re.findall(r"`((?:\w+/)*\w+\.(?:py|svg))`", README):
+        assert (root / name).exists() or list((root / "minigrad").rglob(name)), name
