@@ -412,7 +412,7 @@ def grad(
     with set_grad_enabled(create_graph):
         for i, x in enumerate(xs):
             if x.slot in cotangents.of:
-                g = cotangents.own(x.slot)
+                g = cotangents.of[x.slot] if create_graph else cotangents.own(x.slot)
                 result.append(g.to_dense() if isinstance(g, Patch) and not g.visible else g)
             elif allow_unused:
                 result.append(None)

@@ -72,17 +72,17 @@ class Softmax(Fused):
     """y = softmax(x) over the last axis; gx = y (g - Σ g y)"""
 
     definition = staticmethod(softmax_definition)
+    keeps_output = True
 
     @quiet
     def forward(self, x: Array) -> Array:
-        e = _centered(x)
-        namespace(x).exp(e, out=e)
-        e /= e.sum(axis=-1, keepdims=True)
-        self.saved = e
-        return e.copy() if mode.recording else e  # the caller may write into what he gets
+        y = _centered(x)
+        namespace(x).exp(y, out=y)
+        y /= y.sum(axis=-1, keepdims=True)
+        return y
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
-        y = self.saved
+        y = self.output.array
         gx = g * y
         gx -= y * gx.sum(axis=-1, keepdims=True)
         return (gx,)
@@ -147,7 +147,7 @@ def cross_entropy_definition(logits: Tensor, target: Array, weight: Array) -> Te
 class CrossEntropy(Fused):
     """Lᵢ = -wᵢ ln softmax(logitsᵢ)[targetᵢ]; glogitsᵢ = gᵢ wᵢ (softmax(logitsᵢ) - one_hot(targetᵢ))
 
-    No one-hot and no identity matrix is ever made: the softmax that forward leaves becomes the gradient in place.
+    The softmax that forward computes is kept, and is the gradient but for the targets: no one-hot matrix is ever made.
     """
 
     definition = staticmethod(cross_entropy_definition)

@@ -32,7 +32,7 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
         if isinstance(params, Tensor):
             raise TypeError(
-                f"params argument given to the optimizer should be an iterable of Tensors or dicts, but got {type(params).__name__}: write [tensor]"
+                "params argument given to the optimizer should be an iterable of Tensors or dicts, but got a Tensor: write [tensor]"
             )
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}

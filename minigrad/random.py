@@ -90,13 +90,17 @@ class Generator:
         state[0] = (self._seed, 625 - twister["pos"], 1, position, twister["key"], normal, self._waiting is not None)
         return state.view(np.uint8)
 
-    def set_state(self, state: NDArray[np.uint8]) -> None:
+    def set_state(self, new_state: NDArray[np.uint8]) -> None:
         """Continue from the bytes of `get_state`, ours or torch's."""
-        if not isinstance(state, np.ndarray) or state.dtype != np.uint8:
-            raise TypeError(f"set_state: state must be a uint8 array, got {getattr(state, 'dtype', type(state))}")
-        if state.size != _STATE.itemsize:
-            raise RuntimeError(f"set_state: state must have {_STATE.itemsize} bytes, got {state.size}")
-        seed, left, seeded, position, key, normal, has_normal = np.ascontiguousarray(state).reshape(-1).view(_STATE)[0]
+        if not isinstance(new_state, np.ndarray) or new_state.dtype != np.uint8:
+            raise TypeError(
+                f"set_state: new_state must be a uint8 array, got {getattr(new_state, 'dtype', type(new_state))}"
+            )
+        if new_state.size != _STATE.itemsize:
+            raise RuntimeError(f"set_state: new_state must have {_STATE.itemsize} bytes, got {new_state.size}")
+        seed, left, seeded, position, key, normal, has_normal = (
+            np.ascontiguousarray(new_state).reshape(-1).view(_STATE)[0]
+        )
         fresh = left == 1 and position == 0
         if not seeded or not 1 <= left <= 624 or not (fresh or left + position == 625):
             raise RuntimeError(f"set_state: not a state of MT19937: {seeded=!s}, {left=!s}, next={position}")
@@ -247,7 +251,7 @@ class Generator:
         if p.ndim not in (1, 2):
             raise RuntimeError(f"multinomial: p must have 1 or 2 dimensions, got {p.ndim}")
         if num_samples < 1 or p.shape[-1] < (1 if replacement else num_samples):
-            raise RuntimeError(f"multinomial: cannot take {num_samples} samples of {p.shape[-1]} weights, {replacement=}")
+            raise RuntimeError(f"multinomial: cannot take {num_samples} of {p.shape[-1]} categories, {replacement=}")
         if not ((p >= 0) & (p < np.inf)).all() or not (p > 0).any(axis=-1).all():
             raise RuntimeError("multinomial: weights must be finite and at least 0, with one above 0 in every row")
         if num_samples == 1 or not replacement:
@@ -289,7 +293,7 @@ class Generator:
         if n >= 2**32 // 20:
             raise NotImplementedError(f"randperm: from n = {2**32 // 20} on torch has another method; got {n}")
         out = np.arange(n)
-        swap = memoryview(out)  # reads and writes one element much faster than the array
+        swap = out.data  # a memoryview: reads and writes one element much faster than the array
         for i in _blocks(np.arange(n - 1)):
             others = i + self.words(len(i)) % (n - i)
             for a, b in zip(i.tolist(), others.tolist(), strict=True):

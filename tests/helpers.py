@@ -18,7 +18,7 @@ def numpy_of(x: Any) -> np.ndarray:
     """Any tensor of either library as a NumPy array."""
     if isinstance(x, torch.Tensor):
         x = x.detach()
-        return (x.to_dense() if x.is_sparse else x).cpu().numpy()
+        return (x.to_dense() if x.is_sparse else x).cpu().numpy(force=True)
     if isinstance(x, mg.RowSparse):
         x = x.to_dense()
     return np.asarray(x.detach().array if isinstance(x, mg.Tensor) else x)
@@ -82,9 +82,9 @@ def gradients(
     if directions is not None:
         weights = [as_leaf(library, u, requires_grad=False) for u in directions]
         used = [(gx, u) for gx, u in zip(first, weights, strict=True) if gx is not None and gx.requires_grad]
-        if used:
-            outputs, weights = map(list, zip(*used, strict=True))
-            second = list(library.autograd.grad(outputs, [*xs, *gs], weights, allow_unused=True))
+        outputs, weights = map(list, zip(*used, strict=True)) if used else ([], [])
+        wanted = [*xs, *gs]
+        second = list(library.autograd.grad(outputs, wanted, weights, allow_unused=True)) if used else [None] * len(wanted)
     return values, list(first), second
 
 

@@ -16,6 +16,8 @@ import torch
 import minigrad as mg
 from minigrad import data
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns before some of its errors
+
 
 class Wrong(NamedTuple):
     """f(library) is a mistake; the message must hold all of `facts`."""
@@ -40,7 +42,7 @@ def check(wrong: Wrong) -> None:
     assert not missing, f"the message lacks {missing}: {message}"
 
 
-def rows(table: dict[str, Wrong]) -> Any:
+def over(table: dict[str, Wrong]) -> Any:
     return pytest.mark.parametrize("wrong", list(table.values()), ids=list(table))
 
 
@@ -107,7 +109,7 @@ EMBEDDING = {
 }
 
 
-@rows(EMBEDDING)
+@over(EMBEDDING)
 def test_embedding(wrong: Wrong) -> None:
     check(wrong)
 
@@ -148,7 +150,7 @@ SHAPES = {
     "mul": Wrong(lambda L: L.ones(2, 4, 3) * L.ones(2), ("mul", "(2, 4, 3)", "(2,)", "axis -1", "3 vs 2")),
     "div": Wrong(lambda L: L.ones(2, 3) / L.ones(4), ("div", "(2, 3)", "(4,)", "3 vs 4")),
     "pow": Wrong(lambda L: L.ones(2) ** L.ones(3), ("pow", "(2,)", "(3,)", "2 vs 3")),
-    "comparison": Wrong(lambda L: L.ones(2) < L.ones(3), ("lt", "(2,)", "(3,)", "2 vs 3")),
+    "comparison": Wrong(lambda L: L.ones(2) < L.ones(3), ("less", "(2,)", "(3,)", "2 vs 3")),
     "maximum": Wrong(lambda L: L.maximum(L.ones(2), L.ones(3)), ("maximum", "(2,)", "(3,)", "2 vs 3")),
     "where": Wrong(lambda L: L.where(L.tensor([True, False]), L.ones(3), L.ones(2)), ("where", "(2,)", "(3,)")),
     "masked_fill": Wrong(lambda L: L.ones(2, 3).masked_fill(L.tensor([True, False]), 0.0), ("masked_fill", "(2, 3)", "(2,)", "3 vs 2")),
@@ -207,7 +209,7 @@ SHAPES = {
 }  # fmt: skip
 
 
-@rows(SHAPES)
+@over(SHAPES)
 def test_shapes(wrong: Wrong) -> None:
     check(wrong)
 
@@ -268,7 +270,7 @@ TYPES = {
 }
 
 
-@rows(TYPES)
+@over(TYPES)
 def test_types_and_values(wrong: Wrong) -> None:
     check(wrong)
 
@@ -280,7 +282,7 @@ INDEXING = {
     "before the start": Wrong(lambda L: L.ones(3)[-4], ("-4", "dimension 0", "size 3")),
     "past the end of the second axis": Wrong(lambda L: L.ones(2, 3)[:, 5], ("5", "dimension 1", "size 3")),
     "too many": Wrong(lambda L: L.ones(3)[0, 0], ("too many", "1")),
-    "of a number": Wrong(lambda L: L.tensor(1.0)[0], ("0-dim",)),
+    "of a number": Wrong(lambda L: L.tensor(1.0)[0], ("too many", "dimension 0")),
     "a float": Wrong(lambda L: L.ones(3)[1.0], ("integers", "float")),
     "text": Wrong(lambda L: L.ones(3)["a"], ("integers", "str")),
     "ids past the end": Wrong(lambda L: L.ones(2, 3)[L.tensor([0, 2])], ("ids[1] = 2", "rows 0..1", "1 of 2")),
@@ -306,7 +308,7 @@ INDEXING = {
 }
 
 
-@rows(INDEXING)
+@over(INDEXING)
 def test_indexing(wrong: Wrong) -> None:
     check(wrong)
 
@@ -337,7 +339,7 @@ LOSSES = {
 }
 
 
-@rows(LOSSES)
+@over(LOSSES)
 def test_losses(wrong: Wrong) -> None:
     check(wrong)
 
@@ -453,7 +455,7 @@ BACKWARD = {
 }  # fmt: skip
 
 
-@rows(BACKWARD)
+@over(BACKWARD)
 def test_backward(wrong: Wrong) -> None:
     check(wrong)
 
@@ -494,7 +496,7 @@ DEVICES = {
 }
 
 
-@rows(DEVICES)
+@over(DEVICES)
 def test_devices(wrong: Wrong) -> None:
     check(wrong)
 
@@ -552,6 +554,6 @@ def collate(library: Any) -> Any:
     return data.default_collate if library is mg else torch.utils.data.default_collate
 
 
-@rows(LOADERS)
+@over(LOADERS)
 def test_loaders(wrong: Wrong) -> None:
     check(wrong)

@@ -44,8 +44,8 @@ def shapes(min_dims: int = 0, max_dims: int = 4, sides: st.SearchStrategy[int] =
 def laid_out(draw: st.DrawFn, array: np.ndarray) -> np.ndarray:
     """The same numbers in some memory layout: as they are, transposed, reversed, with gaps, or read-only."""
     layout = draw(st.sampled_from(["plain", "plain", "transposed", "reversed", "gaps", "read-only"]))
-    y = array.copy()
-    if layout == "transposed":
+    y = np.array(array)
+    if layout == "transposed" and y.ndim:
         y = np.asfortranarray(y)
     elif layout == "reversed" and y.ndim:
         y = np.flip(np.flip(y).copy())
@@ -116,7 +116,7 @@ def two(draw: st.DrawFn, x_numbers: str = "any", y_numbers: str = "any") -> Name
     """x and y that broadcast, a mask m that broadcasts with them, a number c."""
     shape = draw(shapes())
     x, y = (draw(floats(draw(narrower(shape)), numbers)) for numbers in (x_numbers, y_numbers))
-    c = draw(st.sampled_from([2, -3, 1.5, -0.5, 1, True]))
+    c = draw(st.sampled_from([2, -3, 1.5, -0.5, 1]))
     return {"x": x, "y": y, "m": draw(masks(draw(narrower(shape)))), "c": c}
 
 
@@ -234,7 +234,7 @@ def gathers(draw: st.DrawFn) -> Names:
     along = dim % x.ndim
     sizes = tuple(draw(st.integers(0, 5)) if d == along else draw(st.integers(1, n)) for d, n in enumerate(x.shape))
     index = draw(integers(sizes, 0, x.shape[dim]))
-    src = draw(floats(tuple(n + draw(st.integers(0, 1)) for n in sizes)))
+    src = draw(floats(sizes))
     whole = draw(integers(tuple(draw(st.integers(0, 5)) if d == along else n for d, n in enumerate(x.shape)), 0, x.shape[dim]))
     return {
         "x": x, "dim": dim, "i": index, "src": src, "whole": whole,
@@ -251,7 +251,7 @@ def triangles(draw: st.DrawFn) -> Names:
 def tables(draw: st.DrawFn) -> Names:
     rows = draw(st.integers(1, 5))
     return {
-        "w": draw(floats((rows, draw(SIDES)))),
+        "w": draw(floats((rows, draw(st.integers(1, 3))))),
         "ids": draw(integers(draw(shapes(max_dims=3)), 0, rows)),
         "padding": draw(st.none() | st.integers(-rows, rows - 1)),
         "flag": draw(FLAG),
@@ -373,7 +373,7 @@ def rows(strategy: st.SearchStrategy[Names], *codes: str) -> list[Row]:
 SMOOTH = "t.exp(x) t.tanh(x) t.sin(x) t.cos(x) t.sigmoid(x) F.tanh(x) F.sigmoid(x) t.square(x) t.neg(x) -x +x".split()
 KINKED = "t.abs(x) abs(x) t.relu(x) F.relu(x) t.sign(x) t.floor(x) t.ceil(x) t.trunc(x) t.round(x)".split()
 ARITHMETIC = ["x + y", "x - y", "x * y", "t.add(x, y)", "x.add(y, alpha=2)", "t.sub(x, y)", "t.sub(x, y, alpha=0.5)", "t.mul(x, y)"]
-WITH_NUMBER = ["x + c", "c + x", "x - c", "c - x", "x * c", "c * x", "x / c", "x // c", "x % c", "t.remainder(x, c)"]
+WITH_NUMBER = ["x + c", "c + x", "x - c", "c - x", "x * c", "c * x", "x / c", "x % c", "t.remainder(x, c)"]
 COMPARISONS = ["x == y", "x != y", "x < y", "x <= y", "x > y", "x >= y", "x < c", "c >= x", "x == c"]
 COMPARISONS += [f"t.{name}(x, y)" for name in "eq ne lt le gt ge logical_and logical_or logical_xor".split()]
 
@@ -385,7 +385,7 @@ DIFFERENTIABLE: list[Row] = [
     *rows(two(), "t.where(m, x, y)", "t.where(m, x, c)", "t.where(m, c, y)", "x.where(m, y)", "x.multiply(y)", "x.subtract(y)"),
     *rows(two(y_numbers="nonzero"), "x / y", "t.div(x, y)", "x.divide(y)", "x.true_divide(y)", "c / y"),
     *rows(two(y_numbers="nonzero"), "t.div(x, y, rounding_mode='floor')", "t.div(x, y, rounding_mode='trunc')"),
-    *rows(two(y_numbers="nonzero"), "x // y", "t.floor_divide(x, y)", "x % y", "c // y", "c % y"),
+    *rows(two(y_numbers="nonzero"), "x % y", "c % y", "t.remainder(x, y)"),
     *rows(two("positive"), "x ** y", "t.pow(x, y)"),
     *rows(powers(), "x ** c", "t.pow(x, c)", "t.pow(x, t.ones_like(x) * c)"),
     *rows(clamps(), "t.clamp(x, low, high)", "x.clip(min=low, max=high)"),
@@ -438,7 +438,8 @@ DIFFERENTIABLE: list[Row] = [
 ]  # fmt: skip
 
 WITHOUT_GRADIENT: list[Row] = [
-    *rows(two(), *COMPARISONS),
+    *rows(two(), *COMPARISONS, "x.detach() // c"),
+    *rows(two(y_numbers="nonzero"), "x.detach() // y.detach()", "t.floor_divide(x.detach(), y.detach())", "c // y.detach()"),
     *rows(two(), "t.equal(x, y)", "t.allclose(x, y)", "t.allclose(x, x, rtol=0)", "t.equal(x, x + 0)", "t.equal(x.double(), x)"),
     *rows(one(), "t.isnan(x)", "t.isinf(x / 0)", "t.isfinite(1 / x)", "t.logical_not(x)", "x.numel()", "x.dim()", "x.size(dim)"),
     *rows(one(), "t.any(x)", "t.all(x)", "x.any(several, keepdim=flag)", "x.all(several, keepdim=flag)", "x.any(dim)"),
@@ -454,7 +455,7 @@ WITHOUT_GRADIENT: list[Row] = [
 # Each of these changes y, which starts as x * 1 and so has a history.
 IN_PLACE: list[Row] = [
     *rows(three(), *(f"y.{name}_(v)" for name in "add sub mul".split()), "y += v", "y -= v", "y *= v", "y.add_(v, alpha=3)"),
-    *rows(three(), "y.div_(v.abs() + 1)", "y /= 2", "y **= 2", "y.pow_(2)", "y.mul_(y)", "y.sub_(3).mul_(v)", "y //= 2", "y %= 2"),
+    *rows(three(), "y.div_(v.abs() + 1)", "y /= 2", "y **= 2", "y.pow_(2)", "y.mul_(y)", "y.sub_(3).mul_(v)", "y %= 2"),
     *rows(one(), "y.neg_()", "y.exp_()", "y.tanh_()", "y.sigmoid_()", "y.relu_()", "y.abs_()", "y.clamp_(-1, 1)", "y.clamp_(min=0)"),
     *rows(one("positive"), "y.sqrt_()"),
     *rows(three(), "y.masked_fill_(m, -3)", "y.copy_(v)", "y.fill_(2.5)", "y.zero_()", "y.fill_(v.flatten().mean())"),

@@ -50,7 +50,8 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     inner = y.array.shape[-2] if y.ndim > 1 else y.array.shape[0]
     if x.array.shape[-1] != inner:
         raise RuntimeError(
-            f"matmul: {tuple(x.shape)} @ {tuple(y.shape)}: shapes cannot be multiplied, the inner sizes {x.array.shape[-1]} and {inner} differ"
+            f"matmul: {tuple(x.shape)} @ {tuple(y.shape)}: shapes cannot be multiplied, "
+            f"the inner sizes {x.array.shape[-1]} and {inner} differ"
         )
     if x.ndim == 1 and y.ndim == 1:
         return named("Dot", sum(mul(x, y)))

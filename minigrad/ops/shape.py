@@ -443,11 +443,10 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     some = [x for x in xs if x.array.shape != (0,)] or xs[:1]  # torch lets an empty 1-d tensor pass
     axis = axis_of(some[0], dim, "cat")
     for i, x in enumerate(some):
-        if x.ndim != some[0].ndim or any(
-            a != b for k, (a, b) in enumerate(zip(x.shape, some[0].shape, strict=True)) if k != axis
-        ):
+        a, b = some[0].array.shape, x.array.shape
+        if len(a) != len(b) or a[:axis] + a[axis + 1 :] != b[:axis] + b[axis + 1 :]:
             raise RuntimeError(
-                f"cat: Sizes of tensors must match except in dimension {axis}: tensor 0 is {tuple(some[0].shape)}, tensor {i} is {tuple(x.shape)}"
+                f"cat: Sizes of tensors must match except in dimension {axis}: tensor 0 is {a}, tensor {i} is {b}"
             )
     dtype = result_type(*xs)
     return Cat.apply(*(cast(x, dtype) for x in some), axis=axis)
