@@ -53,6 +53,8 @@ _default: np.dtype[Any] = float32.numpy
 
 def ours(numpy_dtype: np.dtype[Any]) -> dtype:
     """minigrad's name of a NumPy dtype."""
+    if (found := _OURS.get(numpy_dtype)) is not None:
+        return found
     try:
         return _OURS[np.dtype(numpy_dtype).newbyteorder("=")]
     except KeyError:

