@@ -139,7 +139,8 @@ class Generator:
             )
         low, high = out.dtype.type(low), out.dtype.type(high)
         for block in _blocks(out):
-            block[...] = _affine(self._unit(len(block), out.dtype), high - low, low)
+            block[...] = self._unit(len(block), out.dtype)
+            _affine(block, high - low, low)
             block[block == high] = low
         return out
 
@@ -164,7 +165,9 @@ class Generator:
             raise RuntimeError(f"normal: std must be at least 0, got {std}")
         flat = out.reshape(-1)
         if len(flat) < 16 or not contiguous:
-            flat[...] = _affine(self._pairs(len(flat)), std, mean)
+            normals = self._pairs(len(flat))
+            _affine(normals, std, mean)
+            flat[...] = normals
             return out
         fill = self._fill_float32 if out.dtype == np.float32 else self._fill_float64
         short = len(flat) % 16
@@ -186,7 +189,8 @@ class Generator:
         """Every 16: r cos t (8), r sin t (8), with r = √(-2 ln(1 - u)) by the first 8 uniforms, t = 2π u by the others."""
         for block in _blocks(out):
             u = self._unit(len(block)).reshape(-1, 2, 8)
-            block[...] = _affine(_polar(_libm(math.log, 1 - u[:, 0]), 2 * math.pi * u[:, 1], axis=1).ravel(), std, mean)
+            block[...] = _polar(_libm(math.log, 1 - u[:, 0]), 2 * math.pi * u[:, 1], axis=1).ravel()
+            _affine(block, std, mean)
 
     def _fill_float32(self, out: NDArray[np.float32], mean: float, std: float) -> None:
         """The same by torch's own float32 polynomials, in a few threads."""
@@ -201,7 +205,7 @@ class Generator:
                         return
                     words = self.words(len(block))
                 _box_muller(words, block, room)
-                block[...] = _affine(block, std, mean)
+                _affine(block, std, mean)
 
         workers = min(4, os.cpu_count() or 1, -(-len(out) // _BLOCK))
         if workers == 1:
@@ -256,7 +260,7 @@ class Generator:
             speed = p / self.exponential(p.shape, dtype=p.dtype)
             if num_samples == 1:
                 return speed.argmax(axis=-1, keepdims=True)
-            return np.argsort(-speed, axis=-1, kind="stable")[..., :num_samples]
+            return np.argsort(-speed, axis=-1, kind="stable")[..., :num_samples].copy()
         cumulative = np.cumsum(p, axis=-1, dtype=p.dtype)
         cumulative /= cumulative[..., -1:]
         rows = cumulative.reshape(-1, p.shape[-1])
@@ -271,16 +275,18 @@ class Generator:
         least, most = _integers(out.dtype)
         if not least <= low < high <= most + 1:
             raise RuntimeError(f"randint: {out.dtype} needs {least} <= low < high <= {most + 1}, got {low=}, {high=}")
-        words = self.words(out.size) if high - low < 2**28 else self._words64(out.size)
-        steps = (words % (high - low)).astype(np.uint64)
-        out.reshape(-1)[...] = (steps + np.uint64(low % 2**64)).view(np.int64)
+        draw = self.words if high - low < 2**28 else self._words64
+        for block in _blocks(out):
+            steps = (draw(len(block)) % (high - low)).astype(np.uint64)
+            block[...] = (steps + np.uint64(low % 2**64)).view(np.int64)
         return out
 
     def random(self, shape: Shape, dtype: DTypeLike = np.int64) -> Array:
         """w mod (m + 1), m the greatest integer up to which dtype has them all: torch's `random_()` without bounds."""
         out = _empty("random", shape, dtype, _NUMBERS)
-        words = self._words64(out.size) if out.dtype.itemsize == 8 else self.words(out.size)
-        out.reshape(-1)[...] = words % (_integers(out.dtype)[1] + 1)
+        draw = self._words64 if out.dtype.itemsize == 8 else self.words
+        for block in _blocks(out):
+            block[...] = draw(len(block)) % (_integers(out.dtype)[1] + 1)
         return out
 
     def randperm(self, n: int) -> NDArray[np.int64]:
@@ -354,22 +360,25 @@ def _polar(log: NDArray[np.float64], t: NDArray[np.float64], axis: int) -> NDArr
     return np.stack([r * _libm(math.cos, t), r * _libm(math.sin, t)], axis)
 
 
-def _affine(x: Array, scale: float, shift: float) -> Array:
-    """scale·x + shift in x's dtype, rounded once: a fused multiply-add."""
+def _affine(x: Array, scale: float, shift: float) -> None:
+    """x ← scale·x + shift, rounded once: a fused multiply-add."""
     scale, shift = float(x.dtype.type(scale)), float(x.dtype.type(shift))
-    if shift == 0:
+    if shift == 0 or not abs(scale) + abs(shift) < 2.0**900:  # there the halves below overflow
         x *= scale
-        x += 0  # -0 becomes 0
-        return x
-    if x.dtype == np.float32:
-        return (x.astype(np.float64) * scale + shift).astype(np.float32)
-    product = x * scale
-    (x1, x0), (scale1, scale0) = _halves(x), _halves(scale)
-    lost_by_product = x0 * scale0 - (((product - x1 * scale1) - x1 * scale0) - x0 * scale1)  # Dekker 1971
-    total = product + shift
-    part = total - product
-    lost_by_sum = (product - (total - part)) + (shift - part)  # Knuth, The Art of Computer Programming 4.2.2
-    return total + (lost_by_product + lost_by_sum)
+        x += shift  # -0 + 0 is 0
+    elif x.dtype == np.float32:
+        wide = x.astype(np.float64)
+        wide *= scale
+        wide += shift
+        x[...] = wide
+    else:
+        product = x * scale
+        (x1, x0), (scale1, scale0) = _halves(x), _halves(scale)
+        lost_by_product = x0 * scale0 - (((product - x1 * scale1) - x1 * scale0) - x0 * scale1)  # Dekker 1971
+        total = product + shift
+        part = total - product
+        lost_by_sum = (product - (total - part)) + (shift - part)  # Knuth, The Art of Computer Programming 4.2.2
+        np.add(total, lost_by_product + lost_by_sum, out=x)
 
 
 def _halves(x: Any) -> tuple[Any, Any]:
@@ -381,8 +390,9 @@ def _halves(x: Any) -> tuple[Any, Any]:
 
 # ----------------------------------------------------------------------------------------------- float32, to the last bit
 #
-# torch's AVX2 kernel evaluates the polynomials of Cephes' logf, sinf and cosf by fused multiply-adds. A product of two
-# float32 is exact in float64, so one such step is a multiply and an add there, rounded to float32 at the end.
+# torch's AVX2 kernel evaluates the polynomials of Cephes' logf, sinf and cosf by fused multiply-adds (elsewhere torch
+# asks the C library, and its normals differ by 2e-6 at most). A product of two float32 is exact in float64, so one such
+# step is a multiply and an add there, rounded to float32 at the end.
 
 
 def _single(*constants: float) -> list[float]:
@@ -458,7 +468,8 @@ def _sin_cos(room: list[Array]) -> None:
     j[...] = s
     j += 1
     j &= ~1
-    np.multiply(j, _QUARTER_PI, out=y)
+    y[...] = j
+    y *= _QUARTER_PI
     x[...] = t
     x -= y
     _round(x, t)

@@ -84,7 +84,9 @@ def gradients(
         used = [(gx, u) for gx, u in zip(first, weights, strict=True) if gx is not None and gx.requires_grad]
         outputs, weights = map(list, zip(*used, strict=True)) if used else ([], [])
         wanted = [*xs, *gs]
-        second = list(library.autograd.grad(outputs, wanted, weights, allow_unused=True)) if used else [None] * len(wanted)
+        second = (
+            list(library.autograd.grad(outputs, wanted, weights, allow_unused=True)) if used else [None] * len(wanted)
+        )
     return values, list(first), second
 
 
@@ -114,7 +116,9 @@ def check_against_torch(
                 a, b = (np.zeros_like(numpy_of(other)) if x is None else x for x, other in ((a, b), (b, a)))
                 same(a, b, exact, what=f"{what} {i}", **tolerance)
     for i, (a, b) in enumerate(zip(results[0][0], results[1][0], strict=True)):
-        assert a.requires_grad == b.requires_grad, f"value {i}: requires_grad {a.requires_grad}, torch {b.requires_grad}"
+        assert a.requires_grad == b.requires_grad, (
+            f"value {i}: requires_grad {a.requires_grad}, torch {b.requires_grad}"
+        )
     check_hygiene(f, inputs, cotangents)
     for i, (x, before) in enumerate(zip(inputs, shown, strict=True)):
         assert x.tobytes() == before.tobytes(), f"input {i} was written to"
@@ -122,8 +126,8 @@ def check_against_torch(
 
 def check_hygiene(f: Callable[..., Any], inputs: Sequence[np.ndarray], cotangents: Sequence[np.ndarray]) -> None:
     """In minigrad: the cotangents are not written to, and no two gradients share memory with anything."""
-    _, first, _ = gradients(mg, f, inputs, cotangents, None)
     before = [g.copy() for g in cotangents]
+    _, first, _ = gradients(mg, f, inputs, cotangents, None)
     xs = [as_leaf(mg, x) for x in inputs]
     pairs = [(y, mg.from_numpy(g)) for y, g in zip(as_list(f(mg, *xs)), cotangents, strict=True) if y.requires_grad]
     for y, g in pairs:

@@ -39,7 +39,10 @@ def outcome(lib: Any, program: Program) -> Any:
     """What the program returns, as arrays, or the exception it raises. It gets the leaves w and u, both (2, 3) float64."""
     w, u = (lib.tensor(x.copy(), requires_grad=True) for x in (W, U))
     try:
-        return [None if r is None else numpy_of(r) if hasattr(r, "detach") or hasattr(r, "to_dense") else r for r in program(lib, w, u)]
+        return [
+            None if r is None else numpy_of(r) if hasattr(r, "detach") or hasattr(r, "to_dense") else r
+            for r in program(lib, w, u)
+        ]
     except REFUSALS as error:
         return error
 
@@ -1430,7 +1433,11 @@ def unreachable(f: Callable[[], Any]) -> list[str]:
         gc.set_debug(gc.DEBUG_SAVEALL)
         try:
             gc.collect()
-            return [type(o).__name__ for o in gc.garbage if type(o).__module__.startswith("minigrad") or isinstance(o, np.ndarray)]
+            return [
+                type(o).__name__
+                for o in gc.garbage
+                if type(o).__module__.startswith("minigrad") or isinstance(o, np.ndarray)
+            ]
         finally:
             gc.set_debug(0)
             gc.garbage.clear()
@@ -1482,9 +1489,7 @@ def drop_a_graph():
     _ = (w.exp() @ w.T).softmax(-1)
 
 
-@pytest.mark.parametrize(
-    "f", [train_a_little, change_in_place, second_order, drop_a_graph], ids=lambda f: f.__name__
-)
+@pytest.mark.parametrize("f", [train_a_little, change_in_place, second_order, drop_a_graph], ids=lambda f: f.__name__)
 def test_no_reference_cycles(f):
     f()  # whatever is made once
     assert unreachable(f) == []
@@ -1495,7 +1500,7 @@ def test_second_backward_gives_advice():
     y = (w * w).exp().sum()
     y.backward()
     before = w.grad.array.copy()
-    with pytest.raises(RuntimeError, match="backward through the graph a second time.*retain_graph=True"):
+    with pytest.raises(RuntimeError, match=r"backward through the graph a second time.*retain_graph=True"):
         y.backward()
     assert w.grad.array.tobytes() == before.tobytes()
 
@@ -1545,7 +1550,9 @@ LEAF_PROGRAMS = {
     "cat": lambda a, b: mg.cat([a, b], 0),
     "stack": lambda a, b: mg.stack([a, a, b]),
     "lookup": lambda a, b: a[mg.tensor([0, 1])] + b,
-    "lookups of two tables": lambda a, b: mg.nn.functional.embedding(mg.tensor([1, 0]), a) + mg.nn.functional.embedding(mg.tensor([0, 1]), b),
+    "lookups of two tables": lambda a, b: (
+        mg.nn.functional.embedding(mg.tensor([1, 0]), a) + mg.nn.functional.embedding(mg.tensor([0, 1]), b)
+    ),
     "cast": lambda a, b: a.to(mg.float64) + b.double(),
     "where": lambda a, b: mg.where(mg.tensor(W > 0), a, b),
     "in place": lambda a, b: (a * 1).add_(b).add_(a),

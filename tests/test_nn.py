@@ -728,14 +728,12 @@ def test_containers() -> None:
         assert ours == theirs
 
 
-def bad_module(body: Callable[[Any, Any], None], early: bool = False) -> Callable[[Any], Any]:
-    """body(self, library) runs in a module's __init__, before super().__init__() if early."""
+def early(body: Callable[[Any, Any], None]) -> Callable[[Any], Any]:
+    """body(self, library) runs in a module's __init__, which never calls super().__init__()."""
 
     def build(library: Any) -> Any:
         class Bad(library.nn.Module):
             def __init__(self) -> None:
-                if not early:
-                    super().__init__()
                 body(self, library)
 
         return Bad()
@@ -752,10 +750,10 @@ def linear(L: Any) -> Any:
 
 
 MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "parameter before init": (bad_module(lambda s, L: setattr(s, "w", L.nn.Parameter(L.ones(1))), early=True), "before Module.__init__() call"),
-    "module before init": (bad_module(lambda s, L: setattr(s, "m", L.nn.Tanh()), early=True), "before Module.__init__() call"),
-    "buffer before init": (bad_module(lambda s, L: s.register_buffer("b", L.ones(1)), early=True), "before Module.__init__() call"),
-    "register_parameter before init": (bad_module(lambda s, L: s.register_parameter("b", None), early=True), "before Module.__init__() call"),
+    "parameter before init": (early(lambda s, L: setattr(s, "w", L.nn.Parameter(L.ones(1)))), "before Module.__init__()"),
+    "module before init": (early(lambda s, L: setattr(s, "m", L.nn.Tanh())), "before Module.__init__()"),
+    "buffer before init": (early(lambda s, L: s.register_buffer("b", L.ones(1))), "before Module.__init__()"),
+    "register_parameter before init": (early(lambda s, L: s.register_parameter("b", None)), "before Module.__init__()"),
     "tensor as parameter": (assign("weight", lambda L: L.ones(2, 2), linear), "'weight'"),
     "number as parameter": (assign("weight", lambda L: 1.0, linear), "'weight'"),
     "number as module": (assign("0", lambda L: 1.0, lambda L: L.nn.Sequential(L.nn.Tanh())), "'0'"),

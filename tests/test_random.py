@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minigrad import random as mrandom
@@ -39,7 +39,7 @@ def check(calls: list[Call], ours: mrandom.Generator, theirs: torch.Generator) -
     for call in calls:
         got, want = call.ours(ours), call.theirs(theirs).numpy()
         assert (got.shape, got.dtype) == (want.shape, want.dtype), call
-        assert got.flags.c_contiguous and got.flags.writeable and got.base is None or got.size == 0, call
+        assert got.flags.c_contiguous and got.flags.writeable, call
         assert got.tobytes() == want.tobytes(), call
         assert ours.get_state().tobytes() == theirs.get_state().numpy().tobytes(), call
 
@@ -192,12 +192,17 @@ WITH_CEPHES = st.lists(CALLS | st.builds(normal, SIZES, SHIFTS, SCALES, st.just(
 # ---------------------------------------------------------------------------------------------------------- values and state
 
 
+often = settings(max_examples=4 * settings().max_examples)
+
+
+@often
 @given(SEEDS, EVERYWHERE)
 def test_any_calls_in_any_order(seed: int, calls: list[Call]) -> None:
     check(calls, *generators(seed))
 
 
 @cephes
+@often
 @given(SEEDS, WITH_CEPHES)
 def test_any_calls_in_any_order_with_float32_normals(seed: int, calls: list[Call]) -> None:
     check(calls, *generators(seed))
@@ -224,6 +229,12 @@ LARGE = [
 @pytest.mark.parametrize("call", LARGE, ids=str)
 def test_large(call: Call) -> None:
     check([call, integers(3, "int32")], *generators(7))
+
+
+@pytest.mark.parametrize("call", [uniform(99, -1e308, 0, "float64"), normal(99, 1e300, 1e299, "float64")], ids=str)
+def test_beyond_2_to_the_900_the_multiply_add_is_not_fused(call: Call) -> None:
+    ours, theirs = generators(7)
+    np.testing.assert_allclose(call.ours(ours), call.theirs(theirs).numpy(), rtol=0, atol=1e308 * 2**-52)
 
 
 @cephes
@@ -281,12 +292,22 @@ def state_of(word: int, waiting: float | None = None) -> torch.Tensor:
 @pytest.mark.parametrize("word", [0, 0xFFFFFFFF])
 @pytest.mark.parametrize(
     "call",
-    [uniform(20, low, low + width, d) for low in (0, -0.036, 1, 100) for width in (0, 1, 3) for d in ("float32", "float64")]
+    [
+        uniform(20, low, low + width, d)
+        for low in (0, -0.036, 1, 100)
+        for width in (0, 1, 3)
+        for d in ("float32", "float64")
+    ]
     + [normal(n, mean, 2.0, "float64") for n in (3, 16) for mean in (0, 1)]
     + [pytest.param(normal(n, mean, 2.0, "float32"), marks=cephes) for n in (3, 16, 32) for mean in (0, 1)]
     + [bernoulli(20, p) for p in (0, 2**-53, 0.5, 1 - 2**-53, 1)]
     + [bernoulli_from(np.full(9, p, d)) for p in (0, 2**-24, 1 - 2**-24, 1) for d in ("float32", "float64")]
-    + [exponential(20, 2.0, "float32"), exponential(20, 2.0, "float64"), randint(9, 0, 2**63 - 1, "int64"), randperm(20)]
+    + [
+        exponential(20, 2.0, "float32"),
+        exponential(20, 2.0, "float64"),
+        randint(9, 0, 2**63 - 1, "int64"),
+        randperm(20),
+    ]
     + [integers(20, d) for d in NUMBERS]
     + [multinomial(np.array([0, 1, 0, 3, 0], d), 3, True) for d in ("float32", "float64")],
     ids=str,
@@ -299,13 +320,17 @@ def test_the_smallest_and_the_largest_words(word: int, call: Call) -> None:
     check([call], ours, theirs)
 
 
+PAIRS = mrandom.Generator._pairs
 MUTANTS: dict[str, tuple[str, Callable[..., Any]]] = {
     "25 bits": ("Generator._unit", lambda self, n, dtype=None: (self.words(n) & 0x1FFFFFF) * np.float32(2**-25)),
     "halves exchanged": ("Generator._words64", lambda self, n: self.words(2 * n).view("<u8")),
-    "two roundings": ("_affine", lambda x, scale, shift: x * x.dtype.type(scale) + x.dtype.type(shift)),
+    "two roundings": ("_affine", lambda x, scale, shift: np.add(x * x.dtype.type(scale), x.dtype.type(shift), out=x)),
     "sine and cosine exchanged": ("_polar", lambda log, t, axis: np.stack([np.sin(t), np.cos(t)], axis)),
     "log of 1 - u": ("_libm", lambda f, x: np.log(1 + x) if f is mrandom.math.log1p else np.vectorize(f)(x)),
-    "nothing waits": ("Generator._pairs", lambda self, n: mrandom.Generator().normal(n, contiguous=False)),
+    "nothing waits": (
+        "Generator._pairs",
+        lambda self, n: (PAIRS(self, n), setattr(self, "_waiting", None))[0],
+    ),
     "polynomials in float64": ("_round", lambda y, y32: y32.__setitem__(..., y)),
 }
 
@@ -525,7 +550,7 @@ ERRORS += [
 
 @pytest.mark.parametrize(("message", "ours", "theirs"), ERRORS, ids=[f"{i} {e[0]}" for i, e in enumerate(ERRORS)])
 def test_errors_are_torchs_and_draw_nothing(message: str, ours: Any, theirs: Any) -> None:
-    with pytest.raises(Exception) as torchs:  # noqa: PT011 - torch says which
+    with pytest.raises(Exception) as torchs:
         theirs()
     g = mrandom.Generator()
     before = g.get_state().tobytes(), mrandom.get_rng_state().tobytes()

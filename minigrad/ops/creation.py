@@ -85,11 +85,7 @@ def _from_lists(data: Any) -> np.ndarray:
         return array.astype(default_float())
     if array.dtype.kind in "US" or array.dtype.kind not in "biuf":
         raise TypeError(f"tensor: expected numbers, got {_odd_one(data)}")
-    if isinstance(data, np.generic):
-        return array
-    return array.astype(
-        {"f": default_float(), "i": int64.numpy, "u": int64.numpy, "b": np.dtype(bool)}[array.dtype.kind]
-    )
+    return array
 
 
 def _has_tensors(data: Any) -> bool:
