@@ -89,12 +89,12 @@ def _cupy() -> ModuleType:
         return proven
     try:
         import cupy
-    except ModuleNotFoundError:
-        raise BackendUnavailable(
-            "device 'cuda' needs CuPy, which is not installed: pip install 'minigrad[cuda13]' (driver 580 or newer) "
-            "or 'minigrad[cuda12]'"
-        ) from None
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            raise BackendUnavailable(
+                "device 'cuda' needs CuPy, which is not installed: pip install 'minigrad[cuda13]' (driver 580 or newer) "
+                "or 'minigrad[cuda12]'"
+            ) from None
         raise BackendUnavailable(
             f"CuPy is installed but cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -142,8 +142,9 @@ quiet = np.errstate(all="ignore")
 def gather(table: Array, index: Array) -> Array:
     """y[i] = table[index[i]]: rows of a (V, ...) table by an integer array of any shape, already checked to be in range."""
     if isinstance(table, np.ndarray):
+        namespace(table, index)  # host ids may index a GPU's table, not the reverse
         # mode='clip' skips a second bounds check, and with it a buffer
-        return table.take(to_numpy(index), axis=0, mode="clip")
+        return table.take(index, axis=0, mode="clip")
     return table.take(asarray(index, like=table), axis=0)
 
 

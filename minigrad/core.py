@@ -38,7 +38,7 @@ class Op:
     A subclass writes
         forward(self, *arrays): the result. Python numbers arrive as they are. What `apply` was given by keyword is on self.
         backward(self, g): for each input its gradient, of the input's shape, or None. It may read `self.inputs` (tensors),
-            `self.output` (a tensor, where `keeps_output`), `self.saved` (arrays that forward put there), `self.needs(i)`.
+            `self.output` (a tensor, where `keeps_output`), `self.saved` (what forward gave to `self.save`), `self.needs(i)`.
     """
 
     reads: ClassVar[tuple[tuple[int, ...], ...] | None] = None
@@ -56,7 +56,6 @@ class Op:
     parents: tuple[Op | Tensor | None, ...] = ()
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    saved: Any
     freed: bool = False
     retained: weakref.ref[Tensor] | None = None
 
@@ -88,29 +87,25 @@ class Op:
             y._version = x.version()
             y._epoch = x._epoch
         if mode.recording:
+            recorded = False
             for x in inputs:
-                if isinstance(x, Tensor) and x._requires_grad:
-                    op._record(inputs, y)
-                    break
+                if isinstance(x, Tensor):
+                    if x._version is not None:
+                        x.check_history(op.name)
+                    recorded = recorded or x._requires_grad
+            if recorded:
+                op._record(inputs, y)
         return y
 
     def _record(self, inputs: tuple[Any, ...], y: Tensor) -> None:
-        parents: list[Op | Tensor | None] = []
-        for x in inputs:
-            if not isinstance(x, Tensor):
-                parents.append(None)
-                continue
-            if x._version is not None:
-                x.check_history(self.name)
-            parents.append(x.slot if x._requires_grad else None)
-        self.parents = tuple(parents)
+        self.parents = tuple([x.slot if isinstance(x, Tensor) and x._requires_grad else None for x in inputs])
         self.serial = next(_serials)  # an op is always younger than its inputs
         self.shape, self.dtype = y.array.shape, y.array.dtype
-        kept = self._kept(tuple([p is not None for p in parents]))
+        kept = self._kept(tuple([p is not None for p in self.parents]))
         self._inputs = tuple([x if keep else None for x, keep in zip(inputs, kept, strict=True)])
-        self._versions = tuple([x._version.writes if isinstance(x, Tensor) and x._version else 0 for x in self._inputs])
+        self._versions = _versions(self._inputs)
         if self.keeps_output:
-            self.saved = (y.array, y.version(), y.version().writes)
+            self._output = (y.array, y.version(), y.version().writes)
         y.op, y._requires_grad = self, True
 
     @classmethod
@@ -128,6 +123,16 @@ class Op:
     def name(self) -> str:
         return self.label.partition("Backward")[0]
 
+    def gradients(self, g: Tensor) -> Sequence[Tensor | Patch | None]:
+        """backward(g), of which there must be one gradient per input."""
+        gxs = self.backward(g)
+        if not isinstance(gxs, tuple | list) or len(gxs) != len(self.parents):
+            got = f"{len(gxs)}" if isinstance(gxs, tuple | list) else f"a {type(gxs).__name__}"
+            raise RuntimeError(
+                f"{self.name}: backward must return a tuple of {len(self.parents)}, one gradient per input, got {got}"
+            )
+        return gxs
+
     def needs(self, i: int) -> bool:
         """True if a gradient is wanted for input i."""
         return self.parents[i] is not None
@@ -139,20 +144,37 @@ class Op:
         Raises:
             RuntimeError: the graph was freed, or an input was changed in place since.
         """
-        for x, version in zip(self._inputs, self._versions, strict=True):
-            if isinstance(x, Tensor) and x._version is not None and x._version.writes != version:
-                raise self._changed(f"its input of shape {tuple(x.shape)}")
+        self._check(self._inputs, self._versions, "input")
         return self._inputs
 
     @property
     def output(self) -> Tensor:
         """The result as a tensor made by this op, so that it can be differentiated again. Needs `keeps_output`."""
-        array, version, writes = self.saved
+        array, version, writes = self._output
         if version.writes != writes:
             raise self._changed(f"its result of shape {tuple(array.shape)}")
         y = wrap(array)
         y.op, y._requires_grad = self, True
         return y
+
+    def save(self, *values: Any) -> None:
+        """Keep arrays or tensors for backward: to be called in forward."""
+        self._saved, self._saved_versions = values, _versions(values)
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """What forward saved.
+
+        Raises:
+            RuntimeError: the graph was freed, or one of the tensors was changed in place since.
+        """
+        self._check(self._saved, self._saved_versions, "index, mask or target")
+        return self._saved
+
+    def _check(self, values: tuple[Any, ...], versions: tuple[int, ...], what: str) -> None:
+        for x, version in zip(values, versions, strict=True):
+            if isinstance(x, Tensor) and x._version is not None and x._version.writes != version:
+                raise self._changed(f"its {what} of shape {tuple(x.shape)}")
 
     def _changed(self, what: str) -> RuntimeError:
         return RuntimeError(
@@ -163,12 +185,12 @@ class Op:
 
     def free(self) -> None:
         """Let go of what was kept for backward. An op that keeps nothing still works afterwards, as in torch."""
-        self.__dict__.pop("_inputs", None)
-        self.__dict__.pop("saved", None)
+        for name in ("_inputs", "_output", "_saved"):
+            self.__dict__.pop(name, None)
         self.freed = True
 
     def __getattr__(self, name: str) -> Any:  # only asked for what is not there
-        if self.freed and name in ("_inputs", "saved"):
+        if self.freed and name in ("_inputs", "_output", "_saved"):
             raise RuntimeError(
                 f"Trying to backward through the graph a second time: what {self.name} saved was freed by the first "
                 f"backward. Pass retain_graph=True to the first one, or compute the loss again"
@@ -177,6 +199,10 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<{self.label}>"
+
+
+def _versions(values: Sequence[Any]) -> tuple[int, ...]:
+    return tuple([x._version.writes if isinstance(x, Tensor) and x._version else 0 for x in values])
 
 
 class Patch:
@@ -197,8 +223,12 @@ class Patch:
         """The gradient with its zeros, in new memory."""
         raise NotImplementedError
 
+    def owned(self) -> Patch:
+        """The same gradient in memory that nothing else refers to."""
+        raise NotImplementedError
+
     def merge(self, other: Patch) -> Patch | None:
-        """Their sum as a patch, or None where a dense buffer is the better way."""
+        """Their sum as a patch, in new memory, or None where a dense buffer is the better way."""
         return None
 
 
@@ -252,7 +282,7 @@ class Cotangents:
     def own(self, slot: Op | Tensor) -> Gradient:
         """What the slot holds, in memory that nothing else refers to."""
         g = self.of[slot]
-        return g if slot in self.owned or isinstance(g, Patch) else g.clone()
+        return g if slot in self.owned else g.owned() if isinstance(g, Patch) else g.clone()
 
 
 def ops_behind(outputs: Iterable[Tensor], targets: set[Op | Tensor] | None) -> list[Op]:
@@ -301,16 +331,17 @@ def pull(
         for op in ops_behind(outputs, targets):
             if op not in cotangents.of:
                 continue
-            if op.retained is not None and (keeper := op.retained()) is not None:
-                deposit(keeper, cotangents.own(op))
             g = dense(cotangents.of[op])
-            if targets is None or op not in targets:
+            if op.retained is None and (targets is None or op not in targets):
                 del cotangents.of[op]
-            for i, (gx, parent) in enumerate(zip(op.backward(g), op.parents, strict=True)):
+            for i, (gx, parent) in enumerate(zip(op.gradients(g), op.parents, strict=True)):
                 if gx is not None and parent is not None:
                     cotangents.collect(parent, _fitting(gx, parent, op, i), op.fresh)
             if not retain_graph:
                 op.free()
+        for slot in cotangents.of:
+            if isinstance(slot, Op) and slot.retained is not None and (keeper := slot.retained()) is not None:
+                deposit(keeper, dense(cotangents.of[slot]).clone())
     finally:
         mode.recording = before
     return cotangents
@@ -373,7 +404,9 @@ def backward_all(
     retain = create_graph if retain_graph is None else retain_graph
     seeds = [_seed(y, g, i) for i, (y, g) in enumerate(zip(outputs, gradients, strict=True))]
     cotangents = pull(outputs, seeds, targets, retain, create_graph)
-    leaves = [slot for slot in cotangents.of if isinstance(slot, Tensor)] if inputs is None else inputs
+    leaves = (
+        [slot for slot in cotangents.of if isinstance(slot, Tensor)] if inputs is None else list(dict.fromkeys(inputs))
+    )
     with set_grad_enabled(create_graph):
         for leaf in leaves:
             if leaf.slot in cotangents.of:
@@ -444,7 +477,9 @@ def _seed(y: Tensor, g: Tensor | None, i: int) -> Tensor:
                 f".mean() first, or pass a gradient of that shape"
             )
         return wrap(backend.namespace(y.array).ones_like(y.array))
-    if not isinstance(g, Tensor):
+    if isinstance(g, Tensor):
+        backend.namespace(y.array, g.array)
+    else:
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     if g.array.shape != y.array.shape:
         raise RuntimeError(

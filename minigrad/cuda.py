@@ -9,10 +9,10 @@ from .dtypes import device
 def status() -> str:
     """One sentence: CuPy and a GPU are usable, or what is missing and how to get it."""
     try:
-        cupy = backend.module_for(device("cuda"))
+        gpu = backend.module_for(device("cuda"))
     except backend.BackendUnavailable as error:
         return str(error)
-    return f"CuPy {cupy.__version__} on {cupy.cuda.runtime.getDeviceCount()} GPU(s)"
+    return f"CuPy {gpu.__version__} on {gpu.cuda.runtime.getDeviceCount()} GPU(s)"
 
 
 def is_available() -> bool:

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from .backend import Array, namespace, quiet
+from .backend import Array, namespace, quiet, to_numpy
 from .core import Op, grad
 from .dtypes import as_numpy
 from .grad_mode import mode
 from .ops.convert import cast
 from .ops.elementwise import exp, log
-from .ops.indexing import checked, gather
+from .ops.indexing import Index, array_of, gather
 from .ops.reduction import sum
-from .ops.shape import Permute, Reshape, broadcast_to, named, unsqueeze
+from .ops.selection import masked_fill
+from .ops.shape import Permute, Reshape, broadcast_to, named
 from .tensor import Tensor, axis_of, wrap
 
 
@@ -101,11 +102,11 @@ class LogSoftmax(Fused):
         total = e.sum(axis=-1, keepdims=True)
         y -= xp.log(total)
         e /= total
-        self.saved = e
+        self.save(e)
         return y
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
-        return (g - self.saved * g.sum(axis=-1, keepdims=True),)
+        return (g - self.saved[0] * g.sum(axis=-1, keepdims=True),)
 
 
 def _over(op: type[Op], x: Tensor, dim: int, dtype: Any) -> Tensor:
@@ -138,10 +139,16 @@ def log_softmax(x: Tensor, dim: int = -1, dtype: Any = None) -> Tensor:
 # --------------------------------------------------------------------------------------------------------- cross-entropy
 
 
-def cross_entropy_definition(logits: Tensor, target: Array, weight: Array) -> Tensor:
+def cross_entropy_definition(logits: Tensor, target: Index, weight: Array) -> Tensor:
     """Lᵢ = -wᵢ ln softmax(logitsᵢ)[targetᵢ] for logits (N, V), target (N,), weight (N,)"""
-    at_target = gather(log_softmax(logits), 1, wrap(target[:, None]))
-    return -wrap(weight) * Reshape.apply(at_target, to=target.shape)
+    return nll_definition(log_softmax(logits), target, weight)
+
+
+def nll_definition(log_probabilities: Tensor, target: Index, weight: Array) -> Tensor:
+    """Lᵢ = -wᵢ xᵢ[targetᵢ]; a row of weight 0 counts 0 whatever it holds"""
+    at_target = gather(log_probabilities, 1, wrap(array_of(target)[:, None]))
+    losses = -wrap(weight) * Reshape.apply(at_target, to=weight.shape)
+    return masked_fill(losses, wrap(weight == 0), 0)
 
 
 class CrossEntropy(Fused):
@@ -151,7 +158,7 @@ class CrossEntropy(Fused):
     """
 
     definition = staticmethod(cross_entropy_definition)
-    target: Array
+    target: Index
     weight: Array
 
     def params(self) -> dict[str, Any]:
@@ -160,20 +167,21 @@ class CrossEntropy(Fused):
     @quiet
     def forward(self, logits: Array) -> Array:
         xp = namespace(logits)
-        rows = xp.arange(len(logits))
+        rows, target = xp.arange(len(logits)), array_of(self.target)
         y = _centered(logits)
-        at_target = y[rows, self.target]
+        at_target = y[rows, target]
         xp.exp(y, out=y)
         total = y.sum(axis=-1, keepdims=True)
         y /= total
-        self.saved = y
+        self.save(y, self.target)
         losses = xp.log(total[:, 0]) - at_target
-        return xp.where(self.weight != 0, losses * self.weight, 0)  # an ignored row counts 0 even if it is nan
+        return xp.where(self.weight != 0, losses * self.weight, 0)
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
-        xp = namespace(g)
-        gx = self.saved * (g * self.weight)[:, None]
-        gx[xp.arange(len(gx)), self.target] -= g * self.weight
+        y, target = self.saved
+        g = g * self.weight
+        gx = y * g[:, None]
+        gx[namespace(g).arange(len(gx)), array_of(target)] -= g
         if not self.weight.all():
             gx[self.weight == 0] = 0
         return (gx,)
@@ -199,90 +207,126 @@ def cross_entropy(
 
     Raises:
         IndexError: a target outside [0, V).
-        ValueError: shapes that do not belong together; an unknown reduction.
-        RuntimeError: targets that are neither integers nor probabilities.
+        ValueError: another number of targets than of inputs; an unknown reduction.
+        RuntimeError: shapes that do not belong together, targets that are neither integers nor probabilities.
+        NotImplementedError: logits that are integers.
     """
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{reduction} is not a valid value for reduction: use 'mean', 'sum' or 'none'")
+    _check_loss("cross_entropy", input, target, weight, reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if input.ndim == 0 or input.array.dtype.kind != "f":
-        raise RuntimeError(
-            f"cross_entropy: input must be logits (N, V) of a floating type, got {tuple(input.shape)} {input.dtype}"
-        )
-    axis = 0 if input.ndim == 1 else 1
     if target.array.dtype.kind == "f":
-        return _soft_cross_entropy(input, target, axis, weight, reduction, label_smoothing)
-    return _hard_cross_entropy(input, target, axis, weight, ignore_index, reduction, label_smoothing)
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
+    rows, ids, scale = _rows_and_targets("cross_entropy", input, target, weight, ignore_index)
+    losses = CrossEntropy.apply(rows, target=ids, weight=scale)
+    name = "NllLoss" if input.ndim < 3 else "NllLoss2D"
+    if label_smoothing:
+        name = "Add"
+        spread = -log_softmax(rows)
+        if weight is not None:
+            spread = spread * broadcast_to(weight, spread.array.shape)
+        spread = masked_fill(sum(spread, 1) / rows.array.shape[1], wrap(_ignored(ids, target, ignore_index)), 0)
+        losses = losses * (1 - label_smoothing) + spread * label_smoothing
+    return _reduced(name, losses, scale, reduction, target.array.shape)
 
 
-def _soft_cross_entropy(
-    input: Tensor, target: Tensor, axis: int, weight: Any, reduction: str, smoothing: float
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Tensor:
-    if target.shape != input.shape:
-        raise ValueError(
-            f"cross_entropy: probabilities as targets must have the input's shape {tuple(input.shape)}, got {tuple(target.shape)}"
+    """-input[i, target[i]]: cross_entropy for log-probabilities (torch.nn.functional.nll_loss).
+
+    Arguments, shapes and errors are those of cross_entropy.
+    """
+    _check_loss("nll_loss", input, target, weight, reduction)
+    rows, ids, scale = _rows_and_targets("nll_loss", input, target, weight, ignore_index)
+    name = "NllLoss" if input.ndim < 3 else "NllLoss2D"
+    return _reduced(name, nll_definition(rows, ids, scale), scale, reduction, target.array.shape)
+
+
+def _check_loss(name: str, input: Tensor, target: Tensor, weight: Tensor | None, reduction: str) -> None:
+    for argument, x in (("input", input), ("target", target)):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}: {argument} must be a Tensor, got {type(x).__name__}")
+    namespace(input.array, target.array)
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f"{reduction} is not a valid value for reduction: use 'mean', 'sum' or 'none'")
+    if input.ndim == 0:
+        raise RuntimeError(f"{name}: input must have a class axis, (V,) or (N, V), got a single number")
+    if input.array.dtype.kind != "f":
+        raise NotImplementedError(f"{name}: input must be of a floating type, got {input.dtype}; use .float()")
+    classes = input.array.shape[_class_axis(input)]
+    if weight is not None and weight.array.shape != (classes,):
+        raise RuntimeError(
+            f"{name}: weight should have one number for each of the {classes} classes, got {tuple(weight.shape)}"
+        )
+
+
+def _class_axis(input: Tensor) -> int:
+    return 0 if input.ndim == 1 else 1
+
+
+def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, reduction: str, smoothing: float) -> Tensor:
+    """Lᵢ = -Σ target ln softmax(inputᵢ), for probabilities."""
+    axis = _class_axis(input)
+    if target.array.shape != input.array.shape:
+        raise RuntimeError(
+            f"cross_entropy: probabilities as targets must have the input's shape {tuple(input.shape)}, got "
+            f"{tuple(target.shape)}; class ids must be integers"
         )
     if smoothing:
         target = target * (1 - smoothing) + smoothing / input.array.shape[axis]
     terms = -log_softmax(input, axis) * target
     if weight is not None:
-        terms = terms * _per_class(weight, input, axis)
+        per_class = Reshape.apply(weight, to=tuple(-1 if i == axis else 1 for i in range(input.ndim)))
+        terms = terms * broadcast_to(per_class, input.array.shape)
     losses = sum(terms, axis)
     if reduction == "none":
         return losses
-    total = sum(losses)
-    return total if reduction == "sum" else total / max(losses.numel(), 1)
+    return sum(losses) if reduction == "sum" else named("Div", sum(losses) / losses.numel(), variant=1)
 
 
-def _per_class(weight: Tensor, input: Tensor, axis: int) -> Tensor:
-    return broadcast_to(
-        Reshape.apply(weight, to=tuple(-1 if i == axis else 1 for i in range(input.ndim))), input.array.shape
-    )
-
-
-def _hard_cross_entropy(
-    input: Tensor, target: Tensor, axis: int, weight: Tensor | None, ignore_index: int, reduction: str, smoothing: float
-) -> Tensor:
+def _rows_and_targets(
+    name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int
+) -> tuple[Tensor, Index, Array]:
+    """input as (N, V), the target ids as (N,) with ignored ones set to 0, and for each its weight, 0 where ignored."""
+    axis = _class_axis(input)
     classes = input.array.shape[axis]
     expected = input.array.shape[:axis] + input.array.shape[axis + 1 :]
     if target.array.dtype.kind not in "iu":
-        raise RuntimeError(
-            f"cross_entropy: expected class ids as integers or probabilities as floats, got {target.dtype}"
-        )
+        raise RuntimeError(f"{name}: expected scalar type Long for the target's class ids, got {target.dtype}")
     if target.array.shape != expected:
-        raise ValueError(
-            f"cross_entropy: input of shape {tuple(input.shape)} has its {classes} classes on axis {axis}, so target should be "
-            f"of shape {expected}, got {tuple(target.shape)}. For (B, T, V) logits use logits.flatten(0, 1) and targets.flatten()"
+        sentence = (
+            f"{name}: input of shape {tuple(input.shape)} has its {classes} classes on axis {axis}, so target should be "
+            f"of shape {expected}, got {tuple(target.shape)}"
         )
+        if input.ndim == 2 and target.ndim == 1:
+            raise ValueError(f"{sentence}: as many targets as inputs")
+        raise RuntimeError(f"{sentence}. For (B, T, V) logits use logits.flatten(0, 1) and targets.flatten()")
     if input.ndim > 2:  # classes last
         input = Permute.apply(input, dims=(0, *range(2, input.ndim), 1))
-    logits = Reshape.apply(input, to=(target.numel(), classes))
-    ids = target.array.reshape(-1)
-    xp = namespace(ids)
-    counts = ids != ignore_index
-    ids = checked(xp.where(counts, ids, 0), (classes, classes), "cross_entropy", False) if classes else ids
-    scale = counts.astype(input.array.dtype)
+    rows = Reshape.apply(input, to=(target.numel(), classes))
+    ids: Index = Reshape.apply(target, to=(target.numel(),))
+    ignored = array_of(ids) == ignore_index
+    if ignored.any():
+        ids = namespace(ignored).where(ignored, 0, array_of(ids))
+    bad = (array_of(ids) < 0) | (array_of(ids) >= classes)
+    if bad.any():
+        first = int(to_numpy(array_of(ids)[bad])[0])
+        raise IndexError(
+            f"{name}: target {first} is out of bounds: the input has classes 0..{classes - 1}; {int(bad.sum())} of "
+            f"{target.numel()} targets are. For padding use ignore_index (now {ignore_index})"
+        )
+    scale = (~ignored).astype(rows.array.dtype)
     if weight is not None:
-        scale = scale * weight.array[ids]
-    losses = CrossEntropy.apply(logits, target=ids, weight=scale)
-    if smoothing:
-        spread = -log_softmax(logits)
-        if weight is not None:
-            spread = spread * broadcast_to(weight, spread.array.shape)
-        spread = sum(spread, 1) * wrap(counts.astype(scale.dtype)) / classes
-        losses = losses * (1 - smoothing) + spread * smoothing
+        scale = scale * weight.array[array_of(ids)]
+    return rows, ids, scale
+
+
+def _ignored(ids: Index, target: Tensor, ignore_index: int) -> Array:
+    return target.array.reshape(array_of(ids).shape) == ignore_index
+
+
+def _reduced(name: str, losses: Tensor, scale: Array, reduction: str, shape: tuple[int, ...]) -> Tensor:
     if reduction == "none":
-        return named("NllLoss", Reshape.apply(losses, to=expected))
+        return named(name, Reshape.apply(losses, to=shape))
     total = sum(losses)
-    if reduction == "mean":
-        total = total / float(scale.sum())
-    return named("NllLoss", total)
-
-
-def nll_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """-input[i, target[i]] for log-probabilities (N, V) and ids (N,) (torch.nn.functional.nll_loss)."""
-    losses = -Reshape.apply(gather(input, 1, unsqueeze(target, 1)), to=target.array.shape)
-    if reduction == "none":
-        return losses
-    return named("NllLoss", sum(losses) if reduction == "sum" else sum(losses) / losses.numel())
+    return named(name, total if reduction == "sum" else total / float(scale.sum()))

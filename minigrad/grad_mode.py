@@ -43,20 +43,21 @@ class set_grad_enabled(ContextDecorator):
 
 class _Setting(ContextDecorator):
     enabled: ClassVar[bool]
+    before: bool
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         setting = super().__new__(cls)
-        setting.before = []  # a stack: one decorator serves recursive calls
         return setting if function is None else setting(function)  # @no_grad works without parentheses, too
 
-    before: list[bool]
+    def _recreate_cm(self) -> _Setting:  # a decorated function may call itself, and run in several threads
+        return type(self)()
 
     def __enter__(self) -> None:
-        self.before.append(mode.recording)
+        self.before = mode.recording
         mode.recording = self.enabled
 
     def __exit__(self, *exception: object) -> None:
-        mode.recording = self.before.pop()
+        mode.recording = self.before
 
 
 class no_grad(_Setting):
@@ -71,4 +72,8 @@ class enable_grad(_Setting):
     enabled = True
 
 
-inference_mode = no_grad
+def inference_mode(mode: Any = True) -> Any:
+    """no_grad; inference_mode(False) changes nothing (torch.inference_mode)."""
+    if callable(mode):
+        return no_grad(mode)
+    return no_grad() if mode else set_grad_enabled(is_grad_enabled())

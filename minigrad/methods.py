@@ -14,11 +14,19 @@ from .ops.convert import cast
 from .tensor import Tensor
 
 
-def _reflected(f: Any) -> Any:
+def _reflected(f: Any, label: str = "") -> Any:
     def method(x: Tensor, y: Any) -> Tensor:
-        return f(y, x)
+        z = f(y, x)
+        if label and z.op is not None:
+            z.op.label = label
+        return z
 
     return method
+
+
+def _divides(x: Tensor, y: Any) -> Tensor:
+    """y / x, which torch computes as x.reciprocal() * y."""
+    return elementwise.reciprocal(x) * y
 
 
 def _to(dtype: dtypes.dtype) -> Any:
@@ -39,8 +47,10 @@ class TensorMethods:
     remainder = __mod__ = elementwise.remainder
     pow = __pow__ = elementwise.pow
     neg = negative = __neg__ = elementwise.neg
-    __rsub__ = _reflected(elementwise.sub)
-    __rtruediv__ = _reflected(elementwise.div)
+    positive = __pos__ = elementwise.positive
+    reciprocal = elementwise.reciprocal
+    __rsub__ = _reflected(elementwise.sub, "RsubBackward1")
+    __rtruediv__ = _divides
     __rfloordiv__ = _reflected(elementwise.floor_divide)
     __rmod__ = _reflected(elementwise.remainder)
     __rpow__ = _reflected(elementwise.pow)

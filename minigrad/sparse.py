@@ -28,6 +28,9 @@ class SlicePatch(Patch):
     def add_into(self, buffer: Array) -> None:
         buffer[self.key] += self.g.array
 
+    def owned(self) -> Patch:
+        return SlicePatch(self.key, self.g.clone(), self.shape)
+
     def to_dense(self) -> Tensor:
         xp = backend.namespace(self.g.array)
         out = xp.zeros(self.shape, dtype=self.g.array.dtype)
@@ -71,6 +74,11 @@ class RowSparse(Patch):
         index, rows = backend.coalesce(self.index, self.rows, self.shape[0])
         return RowSparse(index, rows, self.shape, self.visible, unique=True)
 
+    def owned(self) -> RowSparse:
+        if self.unique or self.visible:
+            return RowSparse(self.index.copy(), self.rows.copy(), self.shape, self.visible, self.unique)
+        return self.summed()
+
     def add_into(self, buffer: Array) -> None:
         g = self.summed()
         buffer[g.index] += g.rows  # no id repeats, so nothing is lost
@@ -99,7 +107,7 @@ class RowSparse(Patch):
         return RowSparse(g.index[order], g.rows[order], self.shape, self.visible, unique=True)
 
     def is_coalesced(self) -> bool:
-        return self.unique
+        return self.unique or len(self.index) < 2
 
     def indices(self) -> Tensor:
         """(1, N) int64: the rows' ids."""

@@ -38,8 +38,8 @@ class Tensor(TensorMethods):
     """An array, and the op that made it.
 
     Args:
-        data: numbers, nested lists of them, an array or a tensor; copied. Lists become float32, as torch.Tensor does;
-            `minigrad.tensor` keeps integers.
+        data: nested lists of numbers, an array or a tensor; copied. Lists become float32, as torch.Tensor does;
+            `minigrad.tensor` keeps integers. Or sizes, Tensor(2, 3), for memory that is not set.
         dtype, device: as in `minigrad.tensor`.
         requires_grad: collect this tensor's gradient in `.grad`.
     """
@@ -49,11 +49,17 @@ class Tensor(TensorMethods):
     _requires_grad: bool = False
     _grad: Tensor | Patch | None = None
     _version: Version | None = None  # None is version 0, until somebody shares or writes the memory
-    _epoch: int = 0  # the version's `rewrites` that self.op describes
+    _epoch: int | None = (
+        0  # the version's `rewrites` that self.op describes; None: detached, whatever happens to the memory
+    )
 
-    def __init__(self, data: Any = (), dtype: Any = None, device: Any = None, requires_grad: bool = False):
-        from .ops.creation import tensor  # ops are built on the engine, so the engine may only ask late
+    def __init__(self, data: Any = (), *more: int, dtype: Any = None, device: Any = None, requires_grad: bool = False):
+        from .ops.creation import empty, tensor  # ops are built on the engine, so the engine may only ask late
 
+        if isinstance(data, int):
+            data = empty(data, *more)
+        elif more:
+            raise TypeError("Tensor: expected data, or the sizes of a tensor to be filled later: Tensor(2, 3)")
         if dtype is None and not isinstance(data, Tensor) and not backend.is_array(data):
             dtype = default_float()
         self.array = tensor(data, dtype=dtype, device=device).array
@@ -115,7 +121,11 @@ class Tensor(TensorMethods):
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the size along one dimension."""
-        return self.shape if dim is None else self.array.shape[axis_of(self, dim, "size")]
+        if dim is None:
+            return self.shape
+        if self.array.ndim == 0:
+            raise IndexError("size: Dimension specified as " + f"{dim} but tensor has no dimensions")
+        return self.array.shape[axis_of(self, dim, "size")]
 
     def numel(self) -> int:
         """The number of elements."""
@@ -137,6 +147,7 @@ class Tensor(TensorMethods):
         return bool(self.array.flags.c_contiguous)
 
     def is_floating_point(self) -> bool:
+        """True for float16, float32 and float64."""
         return self.array.dtype.kind == "f"
 
     def data_ptr(self) -> int:
@@ -178,7 +189,7 @@ class Tensor(TensorMethods):
     @grad.setter
     def grad(self, value: Tensor | Patch | None) -> None:
         if value is not None:
-            if not isinstance(value, Tensor | Patch):
+            if not isinstance(value, Tensor) and not hasattr(value, "to_dense"):
                 raise TypeError(
                     f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
                 )
@@ -196,7 +207,7 @@ class Tensor(TensorMethods):
     def detach(self) -> Tensor:
         """The same memory without history: gradients stop here."""
         y = wrap(self.array)
-        y._version = self.version()
+        y._version, y._epoch = self.version(), None
         return y
 
     def detach_(self) -> Tensor:
@@ -207,6 +218,7 @@ class Tensor(TensorMethods):
     @property
     def data(self) -> Tensor:
         """The same memory without history. Writing to it is not seen by backward: prefer no_grad and an in-place method."""
+        self.version()  # from now on the memory is shared
         return wrap(self.array)
 
     @data.setter
@@ -216,6 +228,7 @@ class Tensor(TensorMethods):
     # ---- writing in place
 
     def version(self) -> Version:
+        """The version of this tensor's memory, shared with its views."""
         if self._version is None:
             self._version = Version()
         return self._version
@@ -242,6 +255,8 @@ class Tensor(TensorMethods):
                 f"a leaf Variable that requires grad is being used in an in-place operation ({what}): "
                 f"do it under no_grad(), or use the form without the underscore"
             )
+        if mode.recording:
+            self._check_not_view_of_leaf(what)
         self.check_history(what)
         old = wrap(self.array)
         old.op, old._requires_grad = self.op, self._requires_grad
@@ -268,10 +283,28 @@ class Tensor(TensorMethods):
             self.writable(what)[...] = y.array
         self.written()
         if y._requires_grad:
-            self.op, self._requires_grad = (y if same_type else y.to(self.dtype)).op, True
+            before, self.op = self.op, (y if same_type else y.to(self.dtype)).op
+            self._requires_grad = True
             self.version().rewrites += 1
-        self._epoch = self.version().rewrites
+            self._epoch = 0
+            if before is not None and self.op is not None:
+                self.op.retained, before.retained = before.retained, None
+        if self._epoch is not None:
+            self._epoch = self.version().rewrites
         return self
+
+    def _check_not_view_of_leaf(self, what: str) -> None:
+        op = self.op
+        while op is not None and op.view and self._version is not None:
+            parent = op.parents[0]
+            if isinstance(parent, Tensor):
+                if parent._version is self._version:
+                    raise RuntimeError(
+                        f"a view of a leaf Variable that requires grad is being used in an in-place operation ({what}): "
+                        f"do it under no_grad(), or use the form without the underscore"
+                    )
+                return
+            op = parent
 
     def writable(self, what: str) -> Array:
         """The array, if it may be written."""
@@ -283,7 +316,7 @@ class Tensor(TensorMethods):
 
     def check_history(self, what: str) -> None:
         """Refuse a tensor whose memory was rewritten through a view or its base, after the op that made it."""
-        if self._version is not None and self._epoch != self._version.rewrites:
+        if self._version is not None and self._epoch is not None and self._epoch != self._version.rewrites:
             raise RuntimeError(
                 f"{what}: this tensor of shape {tuple(self.shape)} shares memory with one that was changed in place while "
                 f"recording, so its history no longer says how its values came about. Use the tensor that was "
@@ -324,7 +357,7 @@ class Tensor(TensorMethods):
     def __iter__(self) -> Iterator[Tensor]:
         if self.array.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self.array)))
+        return iter(self.unbind())
 
     def __bool__(self) -> bool:
         if self.array.size != 1:
@@ -333,10 +366,17 @@ class Tensor(TensorMethods):
         return bool(self.array.item())
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._single("float"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._single("int"))
+
+    def _single(self, to: str) -> Number:
+        if self.array.size != 1:
+            raise ValueError(
+                f"only a tensor of one element can become a Python {to}, not one of shape {tuple(self.shape)}"
+            )
+        return self.array.item()
 
     def __index__(self) -> int:
         if self.array.dtype.kind == "f" or self.array.size != 1:
@@ -356,7 +396,7 @@ class Tensor(TensorMethods):
         y = memo[id(self)] = type(self).__new__(type(self))
         y.array = self.array.copy()
         y._requires_grad = self._requires_grad
-        if self._grad is not None:
+        if type(self) is Tensor and self._grad is not None:  # torch copies no Parameter's gradient
             y._grad = self.grad.clone() if isinstance(self.grad, Tensor) else self._grad
         return y
 

@@ -26,7 +26,7 @@ class Embedding(Module):
         sparse: show weight.grad as rows.
 
     Raises:
-        ValueError: padding_idx outside the table.
+        AssertionError: padding_idx outside the table (torch's choice of class).
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Embedding(Module):
         super().__init__()
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
-                raise ValueError(
+                raise AssertionError(
                     f"Padding_idx must be within num_embeddings: {padding_idx} is not in [{-num_embeddings}, {num_embeddings})"
                 )
             padding_idx %= num_embeddings
@@ -58,7 +58,7 @@ class Embedding(Module):
             self.reset_parameters()
         else:
             if tuple(_weight.shape) != (num_embeddings, embedding_dim):
-                raise ValueError(
+                raise AssertionError(
                     f"Shape of weight {tuple(_weight.shape)} does not match num_embeddings and embedding_dim"
                 )
             self.weight = Parameter(_weight, not _freeze)
@@ -89,10 +89,10 @@ class Embedding(Module):
         """A layer around an existing (V, D) table, not trained unless freeze=False.
 
         Raises:
-            ValueError: embeddings is not 2-dimensional.
+            AssertionError: embeddings is not 2-dimensional.
         """
         if embeddings.ndim != 2:
-            raise ValueError(
+            raise AssertionError(
                 f"Embeddings parameter is expected to be 2-dimensional, got shape {tuple(embeddings.shape)}"
             )
         rows, dim = embeddings.shape

@@ -12,7 +12,7 @@ from ..core import Patch
 from ..fused import cross_entropy, log_softmax, nll_loss, softmax
 from ..grad_mode import mode, no_grad
 from ..ops.elementwise import relu, sigmoid, tanh
-from ..ops.indexing import Gather, checked, scatter_add_rows
+from ..ops.indexing import Gather, array_of, checked, scatter_add_rows
 from ..ops.linalg import matmul
 from ..ops.reduction import mean, sum
 from ..ops.shape import Reshape, broadcast_to, matrix_transpose, named
@@ -31,7 +31,8 @@ class Embedding(Gather):
     sparse: bool
 
     def backward(self, g: Tensor) -> Sequence[Tensor | Patch]:
-        ids, width = self.saved.reshape(-1), self.table_shape[1:]
+        (index,) = self.saved
+        ids, width = array_of(index).reshape(-1), self.table_shape[1:]
         rows = Reshape.apply(g, to=(ids.size, *width))
         scale = self._scale(ids, rows.array)
         if mode.recording:
@@ -82,24 +83,27 @@ def embedding(
     Raises:
         IndexError: an id outside 0..V-1: which, where, how many. Negative ids do not count from the end.
         TypeError: ids that are not integers.
-        ValueError: padding_idx outside the table.
+        AssertionError: padding_idx outside the table.
     """
     if not isinstance(input, Tensor):
         raise TypeError(
             f"embedding: ids must be a Tensor of integers, got {type(input).__name__}; wrap them: tensor({input!r:.40})"
         )
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"embedding: weight must be a Tensor (rows, dim), got {type(weight).__name__}")
     if weight.ndim != 2:
         raise RuntimeError(f"embedding: 'weight' must be 2-D (rows, dim), got shape {tuple(weight.shape)}")
+    namespace(weight.array, input.array)
     rows = weight.array.shape[0]
     if padding_idx is not None:
         if not -rows <= padding_idx < rows:
-            raise ValueError(
+            raise AssertionError(
                 f"embedding: padding_idx must be within num_embeddings: {padding_idx} is not in [{-rows}, {rows})"
             )
         padding_idx %= rows
-    ids = checked(input.array, weight.array.shape, "embedding", from_end=False)
+    ids = checked(input, weight.array.shape, "embedding", from_end=False)
     if max_norm is not None:
-        _renormalize(weight, ids, max_norm, norm_type)
+        _renormalize(weight, array_of(ids), max_norm, norm_type)
     return Embedding.apply(weight, index=ids, padding=padding_idx, by_frequency=scale_grad_by_freq, sparse=sparse)
 
 
@@ -151,6 +155,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Raises:
         RuntimeError: input's last size is not `in`, or the dtypes differ.
     """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"linear: input must be a Tensor, got {type(input).__name__}")
     if weight.ndim == 2 and input.ndim and input.array.shape[-1] != weight.array.shape[1]:
         raise RuntimeError(
             f"linear: input {tuple(input.shape)} and weight {tuple(weight.shape)}: mat1 and mat2 shapes cannot be multiplied, "
@@ -159,7 +165,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     y = matmul(input, matrix_transpose(weight) if weight.ndim == 2 else weight)
     if bias is None:
         return y
-    return named("Addmm" if input.ndim == 2 else "View", y + bias)
+    return named({1: "Add", 2: "Addmm"}.get(input.ndim, "View"), y + bias)
 
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

@@ -80,4 +80,6 @@ def to(
 
 def floating(x: Tensor) -> Tensor:
     """x, or x as the default float where it holds integers or bools: what log or division work on."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"expected a Tensor, got {type(x).__name__}")
     return x if x.array.dtype.kind == "f" else cast(x, default_float())

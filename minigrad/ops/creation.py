@@ -83,8 +83,10 @@ def _from_lists(data: Any) -> np.ndarray:
         return _from_lists([_from_lists(d) for d in data])
     if array.size == 0 and not isinstance(data, np.generic):
         return array.astype(default_float())
-    if array.dtype.kind in "US" or array.dtype.kind not in "biuf":
-        raise TypeError(f"tensor: expected numbers, got {_odd_one(data)}")
+    if array.dtype.kind not in "biuf":
+        odd = _odd_one(data)
+        error = ValueError if odd.endswith(("(str)", "(int)")) else RuntimeError  # torch's choice of classes
+        raise error(f"tensor: expected numbers, got {odd}")
     return array
 
 
@@ -113,7 +115,7 @@ def _odd_one(data: Any) -> str:
             if (found := _odd_one(d)) != "":
                 return found
         return ""
-    return "" if isinstance(data, bool | int | float) else f"{data!r:.40} ({type(data).__name__})"
+    return "" if isinstance(data, bool | int | float) and abs(data) < 2**63 else f"{data!r:.40} ({type(data).__name__})"
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
@@ -140,39 +142,42 @@ def full(
     """A tensor of that shape filled with one number, whose type it takes (torch.full)."""
     kind = dtype if dtype is not None else dtypes.ours(dtypes.result_type(fill_value))
     return _finish(
-        np.full(ints((size,) if isinstance(size, int) else (tuple(size),)), fill_value, dtype=as_numpy(kind)),
+        np.full(_checked_size((size,)), fill_value, dtype=as_numpy(kind)),
         device,
         requires_grad,
     )
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of that shape (torch.zeros)."""
-    return _finish(np.zeros(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(np.zeros(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of that shape (torch.ones)."""
-    return _finish(np.ones(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(np.ones(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Memory of that shape, not set to anything (torch.empty)."""
-    return _finish(np.empty(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(np.empty(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
 
 
 def _float_or(dtype: Any) -> np.dtype[Any]:
     return default_float() if dtype is None else as_numpy(dtype)
 
 
-def _checked_size(size: tuple[Any, ...]) -> tuple[int, ...]:
-    shape = ints(size)
+def _checked_size(sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
+    """What was written as f(2, 3), f((2, 3)) or f(size=(2, 3))."""
+    shape = ints(sizes if size is None else (size,))
     if min(shape, default=0) < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
     return shape
 
 
 def _like(make: Any, x: Tensor, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{make.__name__}_like: expected a Tensor, got {type(x).__name__}")
     return make(*x.shape, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
 
 
@@ -231,11 +236,22 @@ def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`steps` numbers from start to end, both included (torch.linspace)."""
-    return _finish(np.linspace(start, end, steps).astype(_float_or(dtype)), device, requires_grad)
+    if steps < 0:
+        raise RuntimeError(f"linspace: number of steps must be non-negative, got {steps}")
+    kind = _float_or(dtype)
+    if kind.kind != "f" or steps < 2:
+        return _finish(np.linspace(start, end, steps).astype(kind), device, requires_grad)
+    # as torch: steps of the result's type, taken from both ends to the middle
+    first, last, i = kind.type(start), kind.type(end), np.arange(steps)
+    step = (last - first) / kind.type(steps - 1)
+    values = np.where(i < steps // 2, first + step * i.astype(kind), last - step * (steps - 1 - i).astype(kind))
+    return _finish(values.astype(kind), device, requires_grad)
 
 
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an (n, m) matrix of zeros (torch.eye)."""
+    if n < 0 or (m or 0) < 0:
+        raise RuntimeError(f"eye: sizes must not be negative, got {n} and {m}")
     return _finish(np.eye(n, m, dtype=_float_or(dtype)), device, requires_grad)
 
 

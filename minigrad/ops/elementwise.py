@@ -12,7 +12,8 @@ from ..dtypes import Number, result_type
 from ..tensor import Tensor, wrap
 from .convert import Gradients, cast, floating
 from .operands import Operand, apply_binary, operands
-from .selection import eq, ge, gt, logical_and, where
+from .selection import eq, ge, le, logical_and, where
+from .shape import named
 
 # ------------------------------------------------------------------------------------------------------------ arithmetic
 
@@ -112,8 +113,14 @@ def add(x: Operand, y: Operand, *, alpha: Number = 1) -> Tensor:
     return apply_binary(Add, "add", x, y if alpha == 1 else mul(y, alpha))
 
 
+def _refuse_bool(name: str, *xs: Operand) -> None:
+    if any(x.array.dtype == bool if isinstance(x, Tensor) else isinstance(x, bool) for x in xs):
+        raise RuntimeError(f"{name}: the `-` operator with bools is not supported: use `~`, `^` or .int()")
+
+
 def sub(x: Operand, y: Operand, *, alpha: Number = 1) -> Tensor:
     """x - alpha y, broadcast (torch.sub)."""
+    _refuse_bool("sub", x, y)
     return apply_binary(Sub, "sub", x, y if alpha == 1 else mul(y, alpha))
 
 
@@ -126,40 +133,69 @@ def div(x: Operand, y: Operand, *, rounding_mode: str | None = None) -> Tensor:
     """x / y, broadcast (torch.div). Integers divide to floats, unless rounding_mode is "floor" or "trunc"."""
     if rounding_mode is None:
         return apply_binary(Div, "div", x, y, as_float=True)
-    if rounding_mode == "floor":
-        return floor_divide(x, y)
-    if rounding_mode != "trunc":
+    if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}"
         )
-    dtype = result_type(x, y)
-    return cast(trunc(apply_binary(Div, "div", x, y, as_float=True)), dtype)
+    a, b = operands("div", x, y)
+    _refuse_zero("div", b, result_type(a, b))
+
+    @quiet
+    def compute(p: Array, q: Array) -> Array:
+        xp = namespace(p, q)
+        return xp.floor_divide(p, q) if rounding_mode == "floor" else xp.trunc(p / q).astype(result_type(a, b))
+
+    return named("Div", Step.apply(a, b, f=compute), variant=1)
+
+
+def _refuse_zero(name: str, divisor: Operand, dtype: np.dtype) -> None:
+    if dtype.kind != "f" and bool((divisor.array == 0).any() if isinstance(divisor, Tensor) else divisor == 0):
+        raise RuntimeError(f"ZeroDivisionError: {name} of integers by zero")
 
 
 def floor_divide(x: Operand, y: Operand) -> Tensor:
-    """The integer below x / y (torch.floor_divide). Its gradient is zero almost everywhere, and not recorded."""
-    a, b = (z.array if isinstance(z, Tensor) else z for z in operands("floor_divide", x, y))
-    if namespace(a, b).asarray(b == 0).any() and result_type(x, y).kind != "f":
-        raise RuntimeError("ZeroDivisionError: floor_divide of integers by zero")
-    return wrap(quiet(np.floor_divide)(a, b))
+    """The integer below x / y (torch.floor_divide). Its gradient, zero almost everywhere, is not recorded."""
+    a, b = operands("floor_divide", x, y)
+    _refuse_zero("floor_divide", b, result_type(a, b))
+    p, q = (z.array if isinstance(z, Tensor) else z for z in (a, b))
+    return wrap(quiet(np.floor_divide)(p, q))
+
+
+class Remainder(Op):
+    """z = x - y ⌊x / y⌋; gx = g, gy = -g ⌊x / y⌋"""
+
+    @quiet
+    def forward(self, x: Array, y: Array) -> Array:
+        return namespace(x, y).remainder(x, y)
+
+    def backward(self, g: Tensor) -> Gradients:
+        x, y = self.inputs
+        return g, -g * floor_divide(x, y) if self.needs(1) else None
 
 
 def remainder(x: Operand, y: Operand) -> Tensor:
     """x - y ⌊x / y⌋, with the sign of y (torch.remainder)."""
     a, b = operands("remainder", x, y)
-    arrays = [z.array if isinstance(z, Tensor) else z for z in (a, b)]
-    if _any_requires_grad(a, b):
-        return sub(a, mul(b, floor_divide(a, b)))
-    return wrap(quiet(np.remainder)(arrays[0], arrays[1]))
-
-
-def _any_requires_grad(*xs: Operand) -> bool:
-    return any(isinstance(x, Tensor) and x.requires_grad for x in xs)
+    _refuse_zero("remainder", b, result_type(a, b))
+    return Remainder.apply(a, b)
 
 
 def neg(x: Tensor) -> Tensor:
     """-x (torch.neg)."""
+    _refuse_bool("neg", x)
     return Neg.apply(x)
+
+
+def positive(x: Tensor) -> Tensor:
+    """x itself (torch.positive)."""
+    if x.array.dtype == bool:
+        raise RuntimeError("positive: the `+` operator with a bool tensor is not supported")
+    return x
+
+
+def reciprocal(x: Tensor) -> Tensor:
+    """1 / x (torch.reciprocal)."""
+    return named("Reciprocal", div(1.0, x))
 
 
 def pow(x: Operand, exponent: Operand) -> Tensor:
@@ -167,7 +203,10 @@ def pow(x: Operand, exponent: Operand) -> Tensor:
     x, y = operands("pow", x, exponent)
     if result_type(x, y).kind in "iu" and namespace(y).any((y.array if isinstance(y, Tensor) else np.asarray(y)) < 0):
         raise RuntimeError("Integers to negative integer powers are not allowed: make the base a float")
-    return Pow.apply(x, y)
+    z = Pow.apply(x, y)
+    if z.op is not None:
+        named("Pow", z, variant=2 if not isinstance(x, Tensor) else 1 if isinstance(y, Tensor) else 0)
+    return cast(z, result_type(x, y))  # NumPy makes integers of powers of bools
 
 
 def square(x: Tensor) -> Tensor:
@@ -305,7 +344,7 @@ class Relu(Op):
         return namespace(x).maximum(x, 0)
 
     def backward(self, g: Tensor) -> Gradients:
-        return (where(gt(self.output, 0), g, 0.0),)
+        return (where(le(self.output, 0), 0.0, g),)  # so that the gradient at nan is g
 
 
 abs_ = abs  # the builtin, under the function that takes its name
@@ -328,7 +367,7 @@ def sqrt(x: Tensor) -> Tensor:
 
 def rsqrt(x: Tensor) -> Tensor:
     """1 / √x (torch.rsqrt)."""
-    return 1 / sqrt(x)
+    return named("Rsqrt", 1 / sqrt(x))
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -358,27 +397,44 @@ def abs(x: Tensor) -> Tensor:
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0) (torch.relu)."""
+    if x.array.dtype == bool:
+        raise RuntimeError("relu is not implemented for bools")
     return Relu.apply(x)
 
 
-def _step(name: str) -> Callable[[Tensor], Tensor]:
-    """A function whose gradient is zero wherever it has one."""
+class Step(Op):
+    """A function whose gradient is zero wherever it has one"""
+
+    reads = ()
+    fresh = True
+    f: Callable[..., Array]
+
+    def forward(self, *xs: Array) -> Array:
+        self.shapes = [x.shape if isinstance(x, np.ndarray) or hasattr(x, "shape") else () for x in xs]
+        return self.f(*xs)
+
+    def backward(self, g: Tensor) -> Gradients:
+        zeros = namespace(g.array).zeros
+        return [wrap(zeros(shape, dtype=g.array.dtype)) for shape in self.shapes]
+
+
+def _step(name: str, numpy_name: str) -> Callable[[Tensor], Tensor]:
+    def compute(x: Array) -> Array:
+        if x.dtype.kind != "f" and (name != "sign" or x.dtype == bool):
+            return x.copy()
+        y = getattr(namespace(x), numpy_name)(x)
+        return namespace(x).where(x != x, 0, y).astype(x.dtype) if name == "sign" else y  # torch: the sign of nan is 0
 
     def f(x: Tensor) -> Tensor:
-        y = (
-            wrap(getattr(namespace(x.array), name)(x.array))
-            if x.array.dtype.kind == "f" or name == "sign"
-            else x.clone()
-        )
-        return y + x * 0.0 if x.requires_grad else y
+        return named(name.title(), Step.apply(x, f=compute))
 
-    f.__name__ = f.__qualname__ = {"rint": "round"}.get(name, name)
-    f.__doc__ = f"{f.__name__} of every element (torch.{f.__name__}); the gradient is zero."
+    f.__name__ = f.__qualname__ = name
+    f.__doc__ = f"{name} of every element (torch.{name}); the gradient is zero."
     return f
 
 
-sign = _step("sign")
-floor = _step("floor")
-ceil = _step("ceil")
-trunc = _step("trunc")
-round = _step("rint")
+sign = _step("sign", "sign")
+floor = _step("floor", "floor")
+ceil = _step("ceil", "ceil")
+trunc = _step("trunc", "trunc")
+round = _step("round", "rint")

@@ -23,9 +23,17 @@ from ..grad_mode import mode
 from ..sparse import RowSparse
 from ..tensor import Tensor, axis_of, wrap
 from .convert import cast
-from .operands import Operand
+from .operands import Operand, fitting
 from .selection import MaskedFill
 from .shape import Permute, Reshape, Slice, broadcast_shapes, broadcast_to, named, unsqueeze
+
+Index = Tensor | Array
+"""Integers: an array, or a tensor, of which backward notices if it is changed meanwhile."""
+
+
+def array_of(index: Index) -> Array:
+    return index.array if isinstance(index, Tensor) else index
+
 
 # ------------------------------------------------------------------------------------------------------- rows of a table
 
@@ -34,17 +42,17 @@ class Gather(Op):
     """y[i] = table[index[i]] for a table (V, ...) and an index of any shape. The transpose of ScatterAdd."""
 
     reads = ()
-    fresh = True
     label = "IndexBackward0"
-    index: Array
+    index: Index
 
     def forward(self, table: Array) -> Array:
         self.table_shape = table.shape
-        self.saved = self.index
-        return backend.gather(table, self.index)
+        self.save(self.index)
+        return backend.gather(table, array_of(self.index))
 
     def backward(self, g: Tensor) -> Sequence[Tensor | Patch]:
-        index, width = self.saved.reshape(-1), self.table_shape[1:]
+        (index,) = self.saved
+        index, width = array_of(index).reshape(-1), self.table_shape[1:]
         if mode.recording:
             return (scatter_add_rows(Reshape.apply(g, to=(index.size, *width)), index, self.table_shape[0]),)
         return (RowSparse(index, g.array.reshape(index.size, *width), self.table_shape),)
@@ -56,18 +64,18 @@ class ScatterAdd(Op):
     reads = ()
     fresh = True
     label = "IndexPutBackward0"
-    index: Array
+    index: Index
     rows: int
 
     def forward(self, y: Array) -> Array:
-        self.saved = self.index
-        return backend.scatter_add(y, self.index, self.rows)
+        self.save(self.index)
+        return backend.scatter_add(y, array_of(self.index), self.rows)
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
-        return (Gather.apply(g, index=self.saved),)
+        return (Gather.apply(g, index=self.saved[0]),)
 
 
-def gather_rows(table: Tensor, index: Array, name: str = "index", from_end: bool = True) -> Tensor:
+def gather_rows(table: Tensor, index: Index, name: str = "index", from_end: bool = True) -> Tensor:
     """table[index], rows of a (V, ...) table for an integer array of any shape; from_end lets -1 mean the last row.
 
     Raises:
@@ -76,29 +84,29 @@ def gather_rows(table: Tensor, index: Array, name: str = "index", from_end: bool
     return Gather.apply(table, index=checked(index, table.array.shape, name, from_end))
 
 
-def scatter_add_rows(y: Tensor, index: Array, rows: int) -> Tensor:
+def scatter_add_rows(y: Tensor, index: Index, rows: int) -> Tensor:
     """(rows, ...) zeros to which row i of y (N, ...) was added at index[i], in the order of i."""
     return ScatterAdd.apply(y, index=index, rows=rows)
 
 
-def checked(index: Array, shape: Sequence[int], name: str, from_end: bool) -> Array:
-    """The ids, if all name one of the table's rows 0..V-1.
+def checked(index: Index, shape: Sequence[int], name: str, from_end: bool) -> Index:
+    """The ids, if all name one of the table's rows 0..V-1; negative ones counted from the front, in a new array.
 
     Raises:
         TypeError: they are not integers.
         IndexError: some are out of range.
     """
-    rows = shape[0]
-    if index.dtype.kind not in "iu":
-        raise TypeError(f"{name}: ids must be integers, got {index.dtype} (shape {tuple(index.shape)})")
-    if index.size == 0:
+    rows, ids = shape[0], array_of(index)
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"{name}: ids must be integers, got {ids.dtype} (shape {tuple(ids.shape)})")
+    if ids.size == 0:
         return index
-    low, high = int(index.min()), int(index.max())
+    low, high = int(ids.min()), int(ids.max())
     if high < rows and low >= 0:
         return index
     if high >= rows or low < (-rows if from_end else 0):
-        raise _out_of_range(backend.to_numpy(index), shape, name, from_end)
-    return namespace(index).where(index < 0, index + rows, index)
+        raise _out_of_range(backend.to_numpy(ids), shape, name, from_end)
+    return namespace(ids).where(ids < 0, ids + rows, ids)
 
 
 def _out_of_range(index: np.ndarray, shape: Sequence[int], name: str, from_end: bool) -> IndexError:
@@ -123,8 +131,11 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices of x along dim that a 1-d integer index names (torch.index_select)."""
     if index.ndim > 1:
         raise IndexError(f"index_select(): Index is supposed to be a vector, but got {index.ndim} dimensions")
+    if index.array.dtype.kind not in "iu":
+        raise RuntimeError(f"index_select(): Expected dtype int32 or int64 for index, got {index.dtype}")
+    namespace(x.array, index.array)
     axis = axis_of(x, dim, "index_select")
-    ids = index.array.reshape(-1)
+    ids = Reshape.apply(index, to=(index.numel(),))
     return named("IndexSelect", _along(x, axis, lambda table: gather_rows(table, ids, "index_select", from_end=False)))
 
 
@@ -154,6 +165,7 @@ def _flat_index(index: Array, axis: int, shape: Sequence[int]) -> Array:
 
 
 def _check_along(name: str, x: Tensor, axis: int, index: Tensor) -> Array:
+    namespace(x.array, index.array)
     if index.array.dtype.kind not in "iu":
         raise RuntimeError(f"{name}(): Expected dtype int64 for index, got {index.dtype}")
     if index.ndim != x.ndim:
@@ -194,6 +206,10 @@ def reshape_like(x: Tensor, other: Tensor) -> Tensor:
 def take_along_dim(x: Tensor, index: Tensor, dim: int) -> Tensor:
     """gather, where index broadcasts to x except along dim (torch.take_along_dim)."""
     axis = axis_of(x, dim, "take_along_dim")
+    if index.ndim != x.ndim:
+        raise RuntimeError(
+            f"take_along_dim(): input and indices should have the same number of dimensions, got {x.ndim} and {index.ndim}"
+        )
     to = tuple(index.array.shape[i] if i == axis else n for i, n in enumerate(x.array.shape))
     return gather(x, axis, broadcast_to(index, to))
 
@@ -202,6 +218,12 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """x plus src, each element added at x[i][index[i][j][k]][k] for dim = 1, and so on (torch.scatter_add)."""
     axis = axis_of(x, dim, "scatter_add")
     ids = _check_along("scatter_add", x, axis, index)
+    if src.ndim != index.ndim:
+        raise IndexError(f"scatter_add(): index has {index.ndim} dimensions and src {src.ndim}: they must be the same")
+    if src.array.dtype != x.array.dtype:
+        raise RuntimeError(
+            f"scatter_add(): Expected self.dtype to be equal to src.dtype, got {x.dtype} and {src.dtype}"
+        )
     if any(n > m for n, m in zip(ids.shape, src.shape, strict=True)):
         raise RuntimeError(
             f"scatter_add(): Expected index {list(index.shape)} to be no larger than src {list(src.shape)}"
@@ -225,12 +247,12 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     return _read(x, *_parse(x, key))
 
 
-def _read(x: Tensor, basic: tuple[Any, ...], advanced: dict[int, Array]) -> Tensor:
+def _read(x: Tensor, basic: tuple[Any, ...], advanced: dict[int, Index]) -> Tensor:
     y = x
     if any(k != slice(None) for k in basic):
         y = _label(Slice.apply(x, key=basic), basic)
     if not advanced:
-        return y if y is not x else named("Alias", Slice.apply(x, key=(slice(None),) * x.ndim))
+        return y if y is not x else named("Slice", Slice.apply(x, key=(slice(None),) * x.ndim))
     return named("Index", _getitem_advanced(y, advanced))
 
 
@@ -240,17 +262,16 @@ def _label(y: Tensor, basic: tuple[Any, ...]) -> Tensor:
     return named("Select" if isinstance(last, int) else "Unsqueeze" if last is None else "Slice", y)
 
 
-def _getitem_advanced(x: Tensor, advanced: dict[int, Array]) -> Tensor:
+def _getitem_advanced(x: Tensor, advanced: dict[int, Index]) -> Tensor:
     """x indexed by integer arrays on some of its axes: those axes in front and flattened to one, it is a gather of rows."""
     axes = list(advanced)
     rest = [i for i in range(x.ndim) if i not in advanced]
     sizes = [x.array.shape[i] for i in axes]
     indices = [checked(a, (n,), "index", True) for a, n in zip(advanced.values(), sizes, strict=True)]
-    shape = _index_shape([a.shape for a in indices])
-    rows = namespace(*indices).zeros(shape, dtype=np.int64)
-    count = 1
-    for a, n in zip(reversed(indices), reversed(sizes), strict=True):
-        rows = rows + a * count
+    shape = _index_shape([tuple(a.shape) for a in indices])
+    rows, count = indices[-1], sizes[-1]
+    for a, n in zip(reversed(indices[:-1]), reversed(sizes[:-1]), strict=True):  # the row of the table so far flattened
+        rows = array_of(a).astype(np.int64) * count + array_of(rows)
         count *= n
     table = x if axes == list(range(len(axes))) else Permute.apply(x, dims=(*axes, *rest))
     if len(axes) > 1:
@@ -272,7 +293,7 @@ def _index_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
         ) from None
 
 
-def _parse(x: Tensor, key: Any) -> tuple[tuple[Any, ...], dict[int, Array]]:
+def _parse(x: Tensor, key: Any) -> tuple[tuple[Any, ...], dict[int, Index]]:
     """The basic part of an index (ints, slices, None), and integer arrays by the axis of what the basic part leaves."""
     keys = list(key) if isinstance(key, tuple) else [key]
     keys = [_plain(k) for k in keys]
@@ -286,13 +307,14 @@ def _parse(x: Tensor, key: Any) -> tuple[tuple[Any, ...], dict[int, Array]]:
     at = next(i for i, k in enumerate(keys) if k is Ellipsis)
     keys[at : at + 1] = [slice(None)] * (x.ndim - used)
     basic: list[Any] = []
-    advanced: dict[int, Array] = {}
+    advanced: dict[int, Index] = {}
     axis = out = 0  # the axis of x, and of what the basic part leaves of it
     for k in keys:
         if k is None:
             basic.append(None)
             out += 1
         elif _is_mask(k):
+            k = array_of(k)
             if k.shape != x.array.shape[axis : axis + k.ndim]:
                 raise IndexError(
                     f"The shape of the mask {list(k.shape)} at index {axis} does not match the shape of the indexed tensor {list(x.shape)}"
@@ -301,7 +323,7 @@ def _parse(x: Tensor, key: Any) -> tuple[tuple[Any, ...], dict[int, Array]]:
                 basic.append(slice(None))
                 advanced[out] = positions
                 axis, out = axis + 1, out + 1
-        elif backend.is_array(k):
+        elif isinstance(k, Tensor):
             basic.append(slice(None))
             advanced[out] = k
             axis, out = axis + 1, out + 1
@@ -320,41 +342,40 @@ def _parse(x: Tensor, key: Any) -> tuple[tuple[Any, ...], dict[int, Array]]:
 
 
 def _is_mask(k: Any) -> bool:
-    return backend.is_array(k) and k.dtype == bool
+    return isinstance(k, Tensor) and k.array.dtype == bool
 
 
 def _plain(k: Any) -> Any:
-    """One index as an int, a slice of ints, None, ..., or an array."""
-    if isinstance(k, Tensor):
-        k = k.array
+    """One index as an int, a slice of ints, None, ..., or a tensor."""
+    if backend.is_array(k):
+        k = wrap(k)
     elif isinstance(k, list | range):
-        k = np.asarray(k)
-        if k.size == 0:
-            k = k.astype(np.int64)
+        array = np.asarray([e.item() if isinstance(e, Tensor) else e for e in k])
+        k = wrap(array if array.size else array.astype(np.int64))
     elif isinstance(k, bool | np.bool_):
         raise IndexError("a single bool is not an index here: use a bool tensor as a mask")
     if isinstance(k, slice):
         return slice(*(None if e is None else int(e) for e in (k.start, k.stop, k.step)))
     if k is None or k is Ellipsis:
         return k
-    if backend.is_array(k):
-        if k.dtype.kind not in "iub":
+    if isinstance(k, Tensor):
+        if k.array.dtype.kind not in "iub":
             raise IndexError(f"tensors used as indices must be long, int, byte or bool tensors, got {k.dtype}")
-        return int(k) if k.ndim == 0 and k.dtype != bool else k
+        return int(k.item()) if k.ndim == 0 and k.array.dtype != bool else k
     if hasattr(k, "__index__"):
         return int(k.__index__())
-    raise TypeError(
+    raise IndexError(
         f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(k).__name__})"
     )
 
 
-def _assign(x: Array, basic: tuple[Any, ...], advanced: dict[int, Array], value: Any) -> None:
+def _assign(x: Array, basic: tuple[Any, ...], advanced: dict[int, Index], value: Any) -> None:
     """x[key] = value, for a parsed key. Integers act before index arrays do, as in torch (NumPy would mix them)."""
     if not advanced:
         x[basic] = value
         return
     part = x[basic]
-    arrays = {axis: checked(a, part.shape[axis : axis + 1], "index", True) for axis, a in advanced.items()}
+    arrays = {axis: array_of(checked(a, part.shape[axis : axis + 1], "index", True)) for axis, a in advanced.items()}
     part[tuple(arrays.get(axis, slice(None)) for axis in range(part.ndim))] = value
 
 
@@ -363,29 +384,61 @@ class SetItem(Op):
 
     reads = ((), ())
     label = "CopySlices"
-    key: tuple[tuple[Any, ...], dict[int, Array]]
+    key: tuple[tuple[Any, ...], dict[int, Index]]
 
     def forward(self, x: Array, value: Array) -> Array:
+        self.save(*self.key[1].values())
         y = x.copy()
         _assign(y, *self.key, value)
         return y
 
     def backward(self, g: Tensor) -> Sequence[Tensor | None]:
+        assert len(self.saved) == len(self.key[1])  # reading them checks that no index was changed
         zeros = wrap(namespace(g.array).zeros((), dtype=g.array.dtype))
         gx = SetItem.apply(g, zeros, key=self.key) if self.needs(0) else None
         return gx, _read(g, *self.key) if self.needs(1) else None
 
 
-def setitem(x: Tensor, key: Any, value: Operand) -> None:
+def _labelled(y: Tensor, what: str) -> Tensor:
+    """With the grad_fn that torch shows after x[...] = value, copy_, fill_, normal_ and so on."""
+    if y.op is None:
+        return y
+    if what.endswith("_"):
+        y.op.label = {"copy_": "CopyBackwards", "fill_": "FillBackward2"}.get(what, f"{what[:-1].title()}Backward0")
+    elif y.op.key[1]:
+        y.op.label = "IndexPutBackward0"
+    return y
+
+
+def _just_changed(x: Tensor, key: tuple[tuple[Any, ...], dict[int, Index]], value: Tensor) -> bool:
+    """True for the second half of x[key] += 1: the one change of x since its op ran is that of its part `value`."""
+    basic, advanced = key
+    version = x._version
+    if version is None or advanced or value._version is not version:
+        return False
+    part = x.array[(*basic, ...)]
+    there = part.shape == value.array.shape and part.strides == value.array.strides
+    return (
+        there
+        and x._epoch is not None
+        and value._epoch == version.rewrites == x._epoch + 1
+        and wrap(part).data_ptr() == value.data_ptr()
+    )
+
+
+def setitem(x: Tensor, key: Any, value: Operand, what: str = "x[...] = value") -> None:
     """x[key] = value, in place: in x's memory, and on the tape where gradients are recorded.
 
     Raises:
         IndexError: as x[key].
         RuntimeError: value does not broadcast to x[key]; x is a leaf that requires grad; x is read-only.
     """
-    what = "x[...] = value"
     parsed = _parse(x, key)
+    if isinstance(value, Tensor) and _just_changed(x, parsed, value):
+        x._epoch = value._epoch
     old = x.before_write(what)
+    if not isinstance(value, Tensor | int | float | np.generic):
+        raise TypeError(f"{what}: can't assign a {type(value).__name__} to a tensor of {x.dtype}")
     if isinstance(value, Tensor):
         target = _read(x.detach(), *parsed).array.shape
         while value.ndim > len(target) and value.array.shape[0] == 1:  # torch lets leading ones go
@@ -395,13 +448,15 @@ def setitem(x: Tensor, key: Any, value: Operand) -> None:
                 f"{what}: shape mismatch: value of shape {tuple(value.shape)} cannot be broadcast to {target}"
             )
         if mode.recording and (x.requires_grad or value.requires_grad):
-            y = SetItem.apply(old, broadcast_to(cast(value, x.array.dtype), target), key=parsed)
-            x.rewrite(y, old, what)
+            value = broadcast_to(cast(value, x.array.dtype), target)
+            x.rewrite(_labelled(SetItem.apply(old, value, key=parsed), what), old, what)
             return
         value = value.array
-    elif mode.recording and x.requires_grad:
+    else:
+        value = fitting(value, x.array.dtype)
+    if mode.recording and x.requires_grad:
         constant = wrap(backend.asarray(value, dtype=x.array.dtype, like=x.array))
-        x.rewrite(SetItem.apply(old, constant, key=parsed), old, what)
+        x.rewrite(_labelled(SetItem.apply(old, constant, key=parsed), what), old, what)
         return
     _assign(x.writable(what), *parsed, value)
     x.written()
@@ -415,7 +470,7 @@ def _triangle(name: str, x: Tensor, diagonal: int, lower: bool) -> Tensor:
         raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
     xp = namespace(x.array)
     keep = xp.tri(x.array.shape[-2], x.array.shape[-1], diagonal if lower else diagonal - 1, dtype=bool)
-    mask = xp.broadcast_to(~keep if lower else keep, x.array.shape)
+    mask = wrap(xp.broadcast_to(~keep if lower else keep, x.array.shape))
     return named(name.title(), MaskedFill.apply(x, mask=mask, value=0))
 
 
@@ -431,7 +486,10 @@ def triu(x: Tensor, diagonal: int = 0) -> Tensor:
 
 def nonzero(x: Tensor, as_tuple: bool = False) -> Any:
     """The int64 positions of nonzero elements: (count, ndim), or one tensor per dimension (torch.nonzero)."""
-    positions = namespace(x.array).nonzero(x.array)
+    if not isinstance(x, Tensor):
+        raise TypeError(f"nonzero: expected a Tensor, got {type(x).__name__}")
+    xp = namespace(x.array)
+    positions = xp.nonzero(x.array.reshape(-1) if x.ndim == 0 else x.array)
     if as_tuple:
         return tuple(wrap(p) for p in positions)
-    return wrap(namespace(x.array).stack(positions, axis=1) if positions else np.zeros((int(bool(x)), 0), np.int64))
+    return wrap(xp.stack(positions, axis=1)[:, : x.ndim])

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from .. import backend, random
-from ..dtypes import Number
 from ..random import Generator
 from ..tensor import Tensor, wrap
 from . import elementwise, indexing, selection
-from .shape import broadcast_shapes, broadcast_to
+from .operands import Operand
 
 
 def _in_place(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -50,33 +49,24 @@ triu_ = _in_place(indexing.triu)
 scatter_add_ = _in_place(indexing.scatter_add)
 
 
-def copy_(x: Tensor, source: Tensor) -> Tensor:
+def copy_(x: Tensor, source: Operand) -> Tensor:
     """Take over source's values, broadcast and cast to this tensor's shape, dtype and device (torch.Tensor.copy_)."""
-    old = x.before_write("copy_")
-    if broadcast_shapes("copy_", x.array.shape, source.array.shape) != x.array.shape:
-        raise RuntimeError(f"copy_: source of shape {tuple(source.shape)} does not broadcast to {tuple(x.shape)}")
-    return x.rewrite(broadcast_to(source.to(x.device, x.dtype), x.array.shape), old, "copy_")
+    indexing.setitem(x, ..., source.to(x.device) if isinstance(source, Tensor) else source, "copy_")
+    return x
 
 
-def fill_(x: Tensor, value: Number | Tensor) -> Tensor:
-    """Set every element to one number (torch.Tensor.fill_)."""
+def fill_(x: Tensor, value: Operand) -> Tensor:
+    """Set every element to one number, or to a 0-d tensor (torch.Tensor.fill_)."""
     if isinstance(value, Tensor) and value.ndim:
         raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
-    old = x.before_write("fill_")
-    if not isinstance(value, Tensor):
-        value = wrap(backend.asarray(value, dtype=x.array.dtype, like=x.array))
-    return x.rewrite(
-        broadcast_to(value.to(x.dtype), x.array.shape) + old * 0
-        if x.requires_grad
-        else broadcast_to(value, x.array.shape),
-        old,
-        "fill_",
-    )
+    indexing.setitem(x, ..., value, "fill_")
+    return x
 
 
 def zero_(x: Tensor) -> Tensor:
     """Set every element to zero (torch.Tensor.zero_)."""
-    return fill_(x, 0)
+    indexing.setitem(x, ..., 0, "zero_")
+    return x
 
 
 # ---------------------------------------------------------------------------------------------------------------- random
@@ -86,15 +76,14 @@ def _fill(
     x: Tensor, what: str, draw: Callable[[Generator, Any, bool], np.ndarray], generator: Generator | None
 ) -> Tensor:
     """Fill x with draws. torch draws in memory order, and takes another path for memory that is not contiguous."""
-    old = x.before_write(what)
-    target = x.writable(what)
+    x.before_write(what)  # refuse before anything is drawn
     generator = random.default_generator if generator is None else generator
-    values = (
-        wrap(backend.to_device(draw(generator, x.array.shape, x.is_contiguous()), x.device))
-        if target.size
-        else old.detach()
-    )
-    return x.rewrite(values, old, what)
+    if x.numel():
+        in_memory = sorted(range(x.ndim), key=lambda axis: -x.array.strides[axis])
+        values = draw(generator, tuple(x.array.shape[axis] for axis in in_memory), x.is_contiguous())
+        values = values.transpose([in_memory.index(axis) for axis in range(x.ndim)])
+        indexing.setitem(x, ..., wrap(backend.to_device(values, x.device)), what)
+    return x
 
 
 def normal_(x: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:

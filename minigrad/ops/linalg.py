@@ -54,7 +54,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
             f"the inner sizes {x.array.shape[-1]} and {inner} differ"
         )
     if x.ndim == 1 and y.ndim == 1:
-        return named("Dot", sum(mul(x, y)))
+        return named("Dot", sum(mul(x, y), dtype=x.array.dtype))
     if x.ndim == 1:
         product = matmul(Reshape.apply(x, to=(1, x.numel())), y)
         return named("Squeeze", Reshape.apply(product, to=(*product.array.shape[:-2], product.array.shape[-1])))
@@ -68,9 +68,13 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
         rows = MatMul.apply(reshape(x, -1 if inner else x.numel(), inner), y) if x.numel() else None
         if rows is not None:
             return named("UnsafeView", Reshape.apply(rows, to=(*x.array.shape[:-1], y.array.shape[-1])))
-    lead = broadcast_shapes("matmul", x.array.shape[:-2], y.array.shape[:-2])
+    try:
+        lead = broadcast_shapes("matmul", x.array.shape[:-2], y.array.shape[:-2])
+    except RuntimeError as error:
+        raise RuntimeError(f"matmul: {tuple(x.shape)} @ {tuple(y.shape)}: the leading axes differ ({error})") from None
     x, y = (broadcast_to(z, (*lead, *z.array.shape[-2:])) for z in (x, y))
-    return named("UnsafeView" if len(lead) != 1 else "Bmm", MatMul.apply(x, y))
+    direct = len(lead) == 1 and x.is_contiguous() and y.is_contiguous()  # torch copies others into a batch
+    return named("Bmm" if direct else "UnsafeView", MatMul.apply(x, y))
 
 
 def mm(x: Tensor, y: Tensor) -> Tensor:

@@ -31,10 +31,8 @@ def operands(name: str, x: Operand, y: Operand, as_float: bool = False) -> tuple
     dtype = result_type(x, y)
     if as_float and dtype.kind != "f":
         dtype = default_float()
-    if isinstance(x, Tensor):
-        x = cast(x, dtype)
-    if isinstance(y, Tensor):
-        y = cast(y, dtype)
+    x = cast(x, dtype) if isinstance(x, Tensor) else fitting(x, dtype)
+    y = cast(y, dtype) if isinstance(y, Tensor) else fitting(y, dtype)
     if isinstance(x, Tensor) and isinstance(y, Tensor):
         if x.array.shape != y.array.shape:
             shape = broadcast_shapes(name, x.array.shape, y.array.shape)
@@ -42,6 +40,17 @@ def operands(name: str, x: Operand, y: Operand, as_float: bool = False) -> tuple
     elif not isinstance(x, Tensor) and not isinstance(y, Tensor):
         x = wrap(np.asarray(x, dtype=dtype))
     return x, y
+
+
+def fitting(x: Number, dtype: np.dtype[Any]) -> Number:
+    """A number as that dtype holds it: integers wrap around and floats lose their fraction, as in torch."""
+    if dtype.kind == "f":
+        return x
+    if dtype.kind == "b":
+        return bool(x)
+    bits = 8 * dtype.itemsize
+    x = int(x) % (1 << bits)
+    return x - (1 << bits) if dtype.kind == "i" and x >> (bits - 1) else x
 
 
 def number_or_tensor(name: str, x: Any) -> Operand:

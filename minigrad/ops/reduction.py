@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,10 @@ from ..core import Op
 from ..dtypes import as_numpy, int64
 from ..tensor import Tensor, axis_of, wrap
 from .convert import cast
-from .elementwise import div, mul, sqrt, square, sub
+from .elementwise import Sqrt, div, mul, square, sub
 from .indexing import take_along_dim
-from .selection import eq, maximum, minimum, where
-from .shape import broadcast_to, named, reshape
+from .selection import eq, isnan, logical_or, masked_fill, maximum, minimum, where
+from .shape import broadcast_shapes, broadcast_to, named, reshape
 
 Dims = int | Sequence[int] | None
 
@@ -37,20 +38,27 @@ def _kept_shape(x: Tensor, axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class Sum(Op):
-    """y = Σ x over axes; every x gets its sum's g"""
+    """y = Σ x / count over axes; every x gets its sum's g / count. With count = 1, the sum."""
 
     reads = ()
     axes: tuple[int, ...]
     keepdim: bool
+    count: float = 1
 
+    @quiet
     def forward(self, x: Array) -> Array:
         self.back = x.shape
-        return x.sum(axis=self.axes, dtype=x.dtype, keepdims=self.keepdim)
+        y = x.sum(axis=self.axes, dtype=x.dtype, keepdims=self.keepdim)
+        return y if self.count == 1 else y / x.dtype.type(self.count)
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         if not self.keepdim:
             g = reshape(g, tuple([1 if i in self.axes else n for i, n in enumerate(self.back)]))
-        return (broadcast_to(g, self.back),)
+        if self.count == 1:
+            return (broadcast_to(g, self.back),)
+        if 0 in self.back:  # the mean of nothing
+            return (broadcast_to(g, self.back) / self.count,)
+        return (broadcast_to(g / self.count, self.back),)
 
 
 def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -73,10 +81,8 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
             f"mean(): could not infer output dtype. Input dtype must be floating point, got {x.dtype}: use x.float().mean()"
         )
     axes = axes_of(x, dim, "mean")
-    count = 1
-    for axis in axes:
-        count *= x.array.shape[axis]
-    return named("Mean", div(Sum.apply(x, axes=axes, keepdim=keepdim), count), variant=0 if dim is None else 1)
+    count = prod(x.array.shape[axis] for axis in axes)
+    return named("Mean", Sum.apply(x, axes=axes, keepdim=keepdim, count=count), variant=0 if dim is None else 1)
 
 
 def var(
@@ -92,19 +98,25 @@ def var(
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"var only supports floating point dtypes, got {x.dtype}")
     axes = axes_of(x, dim, "var")
-    count = 1
-    for axis in axes:
-        count *= x.array.shape[axis]
     squares = square(sub(x, mean(x, axes, keepdim=True))) if axes else square(sub(x, x))
+    count = prod(x.array.shape[axis] for axis in axes)
     free = builtins.max(count - (correction if correction is not None else 1 if unbiased else 0), 0)
-    return named("Var", div(Sum.apply(squares, axes=axes, keepdim=keepdim), free))
+    return named("Var", Sum.apply(squares, axes=axes, keepdim=keepdim, count=free))
 
 
 def std(
     x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The square root of the variance (torch.std)."""
-    return named("Std", sqrt(var(x, dim, unbiased, keepdim, correction=correction)))
+    return named("Std", Root.apply(var(x, dim, unbiased, keepdim, correction=correction)))
+
+
+class Root(Sqrt):
+    """y = √x; gx = g / 2y, but 0 at 0: where all values are equal, none moves the standard deviation"""
+
+    def backward(self, g: Tensor) -> Sequence[Tensor]:
+        y = self.output
+        return (masked_fill(g / (2 * y), eq(y, 0), 0),)
 
 
 # ----------------------------------------------------------------------------------------------------------- extreme values
@@ -129,6 +141,8 @@ def _arg(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
         raise IndexError(
             f"{name}(): Expected reduction dim {dim} to have non-zero size, the tensor's shape is {tuple(x.shape)}"
         )
+    if x.array.dtype == bool:
+        raise RuntimeError(f"{name} is not implemented for bools")
     xp = namespace(x.array)
     if dim is None:
         index = xp.asarray(getattr(xp, name)(x.array.reshape(-1)))
@@ -148,19 +162,20 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     return _arg("argmin", x, dim, keepdim)
 
 
-def _extreme(name: str, x: Tensor, axes: tuple[int, ...], keepdim: bool) -> Tensor:
+def _extreme(name: str, x: Tensor, axes: tuple[int, ...], keepdim: bool, error: type[Exception] = IndexError) -> Tensor:
     """The extreme value along axes; equal ones share the gradient."""
     if builtins.any(x.array.shape[axis] == 0 for axis in axes):
-        raise (RuntimeError if len(axes) == x.ndim else IndexError)(
+        raise error(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0, or of non-zero size; the shape is {tuple(x.shape)}"
         )
     shape = _kept_shape(x, axes)
     y = wrap(getattr(x.array, name)(axis=axes or None, keepdims=True).reshape(shape))
     if x.requires_grad:
-        ties = cast(eq(x, y), x.array.dtype)
-        share = div(ties, sum(ties, axes, keepdim=True))
+        ties = logical_or(eq(x, y), isnan(x))  # a nan is the extreme of all
+        count = cast(ties, x.array.dtype)
+        share = div(count, Sum.apply(count, axes=axes, keepdim=True))
         # max = Σ share · x over the ties alone: elsewhere an infinite x would turn 0 · x into nan
-        y = Sum.apply(where(cast(ties, np.dtype(bool)), mul(share, x), 0.0), axes=axes, keepdim=True)
+        y = Sum.apply(where(ties, mul(share, x), 0.0), axes=axes, keepdim=True)
     return y if keepdim else reshape(y, tuple([n for i, n in enumerate(x.array.shape) if i not in axes]))
 
 
@@ -168,7 +183,7 @@ def _max_or_min(name: str, x: Tensor, dim: Any, keepdim: bool) -> Any:
     if isinstance(dim, Tensor):
         return (maximum if name == "max" else minimum)(x, dim)
     if dim is None:
-        return named(name.title(), _extreme(name, x, axes_of(x, None, name), False), variant=1)
+        return named(name.title(), _extreme(name, x, axes_of(x, None, name), False, RuntimeError), variant=1)
     index = _arg(f"arg{name}", x, dim, keepdim=True)
     axis = axis_of(x, dim, name)
     if x.ndim == 0:
@@ -208,11 +223,9 @@ def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 
 def _test(name: str) -> Callable[..., Tensor]:
     def f(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
-        return wrap(
-            namespace(x.array).asarray(
-                getattr(x.array.astype(bool), name)(axis=axes_of(x, dim, name), keepdims=keepdim)
-            )
-        )
+        axes = () if dim == () else axes_of(x, dim, name)
+        found = getattr(x.array.astype(bool), name)(axis=axes, keepdims=keepdim)
+        return wrap(namespace(x.array).asarray(found, dtype=x.array.dtype if x.array.dtype == np.uint8 else bool))
 
     f.__name__ = f.__qualname__ = name
     f.__doc__ = f"True where {name} of the elements along dim, or of everything, is nonzero (torch.{name})."
@@ -225,10 +238,17 @@ all = _test("all")
 
 def allclose(x: Tensor, y: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
     """|x - y| <= atol + rtol |y| everywhere (torch.allclose)."""
+    if not isinstance(y, Tensor):
+        raise TypeError(f"allclose: expected a Tensor, got {type(y).__name__}")
+    if x.array.dtype != y.array.dtype:
+        raise RuntimeError(f"allclose: {x.dtype} did not match {y.dtype}")
+    broadcast_shapes("allclose", x.array.shape, y.array.shape)
     xp = namespace(x.array, y.array)
     return bool(quiet(xp.allclose)(x.array, y.array, rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
 def equal(x: Tensor, y: Tensor) -> bool:
     """The same shape and the same elements (torch.equal)."""
+    if not isinstance(y, Tensor):
+        raise TypeError(f"equal: expected a Tensor, got {type(y).__name__}")
     return x.array.shape == y.array.shape and bool((x.array == y.array).all())

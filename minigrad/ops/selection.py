@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from .. import backend
 from ..backend import Array, namespace
 from ..core import Op
 from ..dtypes import Number, result_type
+from ..grad_mode import no_grad
 from ..tensor import Tensor, wrap
 from .convert import Gradients, cast
-from .operands import Operand, apply_binary, number_or_tensor
-from .shape import broadcast_shapes, broadcast_to
+from .operands import Operand, apply_binary, fitting, number_or_tensor, operands
+from .shape import broadcast_shapes, broadcast_to, named
 
 # ------------------------------------------------------------------------------------------------------------- selection
 
@@ -23,13 +22,14 @@ class Where(Op):
 
     reads = ((), ())
     fresh = True
-    condition: Array
+    condition: Tensor
 
     def forward(self, x: Array, y: Array) -> Array:
-        return namespace(self.condition).where(self.condition, x, y)
+        self.save(self.condition)
+        return namespace(self.condition.array).where(self.condition.array, x, y)
 
     def backward(self, g: Tensor) -> Gradients:
-        c = wrap(self.condition)
+        (c,) = self.saved
         return where(c, g, 0.0) if self.needs(0) else None, where(c, 0.0, g) if self.needs(1) else None
 
 
@@ -39,10 +39,11 @@ def where(condition: Tensor, x: Operand, y: Operand) -> Tensor:
         raise RuntimeError(
             f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}"
         )
+    namespace(condition.array, *(z.array for z in (x, y) if isinstance(z, Tensor)))
     dtype = result_type(number_or_tensor("where", x), number_or_tensor("where", y))
     shapes = [z.array.shape for z in (condition, x, y) if isinstance(z, Tensor)]
     shape = broadcast_shapes("where", *shapes)
-    c = backend.namespace(condition.array).broadcast_to(condition.array, shape)
+    c = broadcast_to(condition, shape)
     parts = []
     for z in (x, y):
         if not isinstance(z, Tensor):
@@ -56,16 +57,17 @@ class MaskedFill(Op):
 
     reads = ()
     fresh = True
-    mask: Array
+    mask: Tensor
     value: Number
 
     def forward(self, x: Array) -> Array:
+        self.save(self.mask)
         y = x.copy()
-        namespace(x).copyto(y, y.dtype.type(self.value), where=self.mask)
+        namespace(x, self.mask.array).copyto(y, y.dtype.type(self.value), where=self.mask.array)
         return y
 
     def backward(self, g: Tensor) -> Gradients:
-        return (MaskedFill.apply(g, mask=self.mask, value=0),)
+        return (MaskedFill.apply(g, mask=self.saved[0], value=0),)
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
@@ -80,12 +82,10 @@ def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> Tensor:
         if value.requires_grad:
             return where(mask, cast(value, x.array.dtype), x)
         value = value.item()
-    if x.array.dtype.kind in "iu" and isinstance(value, float) and not value.is_integer():
-        raise RuntimeError(f"value cannot be converted to type {x.dtype} without overflow")
+    namespace(x.array, mask.array)
     shape = broadcast_shapes("masked_fill", x.array.shape, mask.array.shape)
-    return MaskedFill.apply(
-        broadcast_to(x, shape), mask=namespace(mask.array).broadcast_to(mask.array, shape), value=value
-    )
+    value = fitting(value, x.array.dtype)
+    return MaskedFill.apply(broadcast_to(x, shape), mask=broadcast_to(mask, shape), value=value)
 
 
 class Maximum(Op):
@@ -100,9 +100,9 @@ class Maximum(Op):
 
     def backward(self, g: Tensor) -> Gradients:
         x, y = self.inputs
-        wins = gt(x, y) if self.sign > 0 else lt(x, y)
-        tie = eq(x, y)
-        return where(tie, g / 2, where(wins, g, 0.0)), where(tie, g / 2, where(logical_not(wins), g, 0.0))
+        shared = where(eq(x, y), g / 2, g)  # and where either is nan, both get g
+        x_loses, y_loses = (lt, gt) if self.sign > 0 else (gt, lt)
+        return masked_fill(shared, x_loses(x, y), 0), masked_fill(shared, y_loses(x, y), 0)
 
 
 class Minimum(Maximum):
@@ -111,13 +111,21 @@ class Minimum(Maximum):
     sign = -1
 
 
+def _tensors(name: str, *xs: Tensor) -> None:
+    for x in xs:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}: expected a Tensor, got {type(x).__name__}")
+
+
 def maximum(x: Tensor, y: Tensor) -> Tensor:
     """The larger of x and y, element by element, broadcast (torch.maximum)."""
+    _tensors("maximum", x, y)
     return apply_binary(Maximum, "maximum", x, y)
 
 
 def minimum(x: Tensor, y: Tensor) -> Tensor:
     """The smaller of x and y, element by element, broadcast (torch.minimum)."""
+    _tensors("minimum", x, y)
     return apply_binary(Minimum, "minimum", x, y)
 
 
@@ -133,12 +141,12 @@ class Clamp(Op):
 
     def backward(self, g: Tensor) -> Gradients:
         (x,) = self.inputs
-        outside = wrap(namespace(x.array).zeros(x.array.shape, dtype=bool))
+        inside = wrap(namespace(x.array).ones(x.array.shape, dtype=bool))
         if self.low is not None:
-            outside = logical_or(outside, lt(x, self.low))
+            inside = logical_and(inside, ge(x, self.low))
         if self.high is not None:
-            outside = logical_or(outside, gt(x, self.high))
-        return (masked_fill(g, outside, 0),)
+            inside = logical_and(inside, le(x, self.high))
+        return (where(inside, g, 0.0),)
 
 
 def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> Tensor:
@@ -146,10 +154,11 @@ def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> 
     if min is None and max is None:
         raise RuntimeError("clamp: At least one of 'min' or 'max' must not be None")
     if isinstance(min, Tensor) or isinstance(max, Tensor):
-        y = x if min is None else maximum(x, min)  # type: ignore[arg-type]
-        return y if max is None else minimum(y, max)  # type: ignore[arg-type]
+        y = x if min is None else where(lt(x, min), min, x)
+        return named("Clamp", y if max is None else where(gt(y, max), max, y))
     dtype = result_type(x, *(b for b in (min, max) if b is not None))
-    return Clamp.apply(cast(x, dtype), low=min, high=max)
+    low, high = (None if b is None else fitting(b, dtype) for b in (min, max))
+    return named("Clamp", Clamp.apply(cast(x, dtype), low=low, high=high), variant=1)
 
 
 # ----------------------------------------------------------------------------------------------- comparisons, without gradient
@@ -157,15 +166,9 @@ def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> 
 
 def _comparison(name: str, sign: str) -> Callable[[Operand, Operand], Tensor]:
     def compare(x: Operand, y: Operand) -> Tensor:
-        x, y = number_or_tensor(name, x), number_or_tensor(name, y)
-        a, b = (z.array if isinstance(z, Tensor) else z for z in (x, y))
-        xp = namespace(a, b)
-        if isinstance(x, Tensor) and isinstance(y, Tensor):
-            broadcast_shapes(name, x.array.shape, y.array.shape)
-        if result_type(x, y).kind == "f":  # compare as torch does, in the common type
-            common = result_type(x, y)
-            a, b = (z.astype(common) if isinstance(z, np.ndarray) and z.dtype != common else z for z in (a, b))
-        return wrap(getattr(xp, name)(a, b))
+        with no_grad():
+            a, b = (z.array if isinstance(z, Tensor) else z for z in operands(name, x, y))
+        return wrap(getattr(namespace(a, b), name)(a, b))
 
     compare.__name__ = compare.__qualname__ = name
     compare.__doc__ = f"x {sign} y, element by element, as bools; broadcast."
@@ -201,9 +204,10 @@ isfinite = _logical("isfinite", "True where x is neither infinite nor nan.")
 
 def _bitwise(name: str, sign: str) -> Callable[..., Tensor]:
     def f(*xs: Operand) -> Tensor:
-        arrays = [x.array if isinstance(x, Tensor) else x for x in xs]
-        if any(isinstance(a, float) or getattr(a, "dtype", np.dtype(bool)).kind == "f" for a in arrays):
-            raise RuntimeError(f"{name} is for bools and integers, not for floats")
+        if result_type(*xs).kind == "f":
+            error = TypeError if len(xs) == 1 else NotImplementedError
+            raise error(f"{name} is for bools and integers, not for floats")
+        arrays = [x.array if isinstance(x, Tensor) else x for x in (xs if len(xs) == 1 else operands(name, xs[0], xs[1]))]
         return wrap(getattr(namespace(*arrays), name)(*arrays))
 
     f.__name__ = f.__qualname__ = name

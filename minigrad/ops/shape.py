@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import Array, namespace
 from ..core import Op, Patch
-from ..dtypes import result_type
+from ..dtypes import Size, result_type
 from ..grad_mode import mode
 from ..sparse import SlicePatch
 from ..tensor import Tensor, axis_of
@@ -64,8 +64,11 @@ def contiguous(x: Tensor) -> Tensor:
 
 def ints(args: tuple[Any, ...]) -> Shape:
     """What was written as f(2, 3), f((2, 3)) or f([2, 3]), as a tuple of ints."""
-    if len(args) == 1 and isinstance(args[0], Sequence):
+    if len(args) == 1 and isinstance(args[0], Sequence) and not isinstance(args[0], str):
         args = tuple(args[0])
+    for a in args:
+        if not hasattr(a, "__index__"):
+            raise TypeError(f"sizes and dims must be ints, got {a!r:.40} ({type(a).__name__})")
     return tuple(int(a.__index__()) for a in args)
 
 
@@ -76,16 +79,15 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
         RuntimeError: the number of elements differs.
     """
     to = _inferred(x, ints(shape))
-    return Reshape.apply(x, to=to)
+    y = Reshape.apply(x, to=to)
+    return y if y._version is not None or not x.numel() else named("UnsafeView", y)
 
 
 def _inferred(x: Tensor, to: Shape) -> Shape:
     invalid = RuntimeError(f"shape '{list(to)}' is invalid for input of size {x.numel()}")
     if min(to, default=0) < -1 or to.count(-1) > 1:
         raise RuntimeError(f"invalid shape {list(to)}: only one size can be -1, to be inferred, and none below")
-    known = 1
-    for size in to:
-        known *= size if size != -1 else 1
+    known = Size(size for size in to if size != -1).numel()
     if -1 in to:
         if known == 0 or x.numel() % known:
             if known == 0 and x.numel() == 0:
@@ -129,10 +131,8 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
     if first == last:
         return x
-    n = 1
-    for size in x.shape[first : last + 1]:
-        n *= size
-    return Reshape.apply(x, to=(*x.array.shape[:first], n, *x.array.shape[last + 1 :]))
+    n = Size(x.array.shape[first : last + 1]).numel()
+    return reshape(x, *x.array.shape[:first], n, *x.array.shape[last + 1 :])
 
 
 def unsqueeze(x: Tensor, dim: int) -> Tensor:
@@ -215,6 +215,8 @@ def reversed_axes(x: Tensor) -> Tensor:
 
 def matrix_transpose(x: Tensor) -> Tensor:
     """x.mT: the last two axes exchanged."""
+    if x.ndim < 2:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {x.ndim}-D tensor.")
     return transpose(x, -2, -1)
 
 
@@ -330,7 +332,7 @@ class Slice(Op):
 
     def forward(self, x: Array) -> Array:
         self.back = x.shape
-        return x[self.key]
+        return x[(*self.key, ...)]  # with the dots, NumPy gives a view even of a single element
 
     def backward(self, g: Tensor) -> Sequence[Tensor | Patch]:
         if mode.recording:
@@ -390,13 +392,16 @@ def split(x: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) 
                 f"but got split_sizes={sizes}"
             )
     starts = np.cumsum([0, *sizes]).tolist()
-    return tuple(named("Split", narrow(x, axis, start, size)) for start, size in zip(starts, sizes, strict=False))
+    name = "Split" if isinstance(split_size_or_sections, int) else "SplitWithSizes"
+    return tuple(named(name, narrow(x, axis, start, size)) for start, size in zip(starts, sizes, strict=False))
 
 
 def chunk(x: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """x cut along dim into at most that many pieces of equal size, the last perhaps smaller (torch.chunk); views."""
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    if x.ndim == 0:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     n = x.size(dim)
     return split(x, max(-(-n // chunks), 1), dim) if n else (x,) * chunks
 
@@ -405,7 +410,7 @@ def unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """x[0], x[1], ... along dim (torch.unbind); views."""
     axis = axis_of(x, dim, "unbind")
     if x.ndim == 0:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     return tuple(named("Unbind", Slice.apply(x, key=(slice(None),) * axis + (i,))) for i in range(x.array.shape[axis]))
 
 
@@ -430,11 +435,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """Tensors joined along an existing dimension; their other sizes agree (torch.cat).
 
     Raises:
-        RuntimeError: no tensors, 0-d tensors, or sizes that differ elsewhere.
+        ValueError: no tensors.
+        RuntimeError: 0-d tensors, or sizes that differ elsewhere.
     """
+    if isinstance(tensors, Tensor):
+        raise TypeError("cat: expected a list or tuple of Tensors, got one Tensor")
     xs = list(tensors)
     if not xs:
-        raise RuntimeError("cat: expected a non-empty list of Tensors")
+        raise ValueError("cat: expected a non-empty list of Tensors")
     for i, x in enumerate(xs):
         if not isinstance(x, Tensor):
             raise TypeError(f"cat: expected Tensor as element {i} of the list, but got {type(x).__name__}")
@@ -462,6 +470,8 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not xs:
         raise RuntimeError("stack expects a non-empty TensorList")
     for i, x in enumerate(xs):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"stack: expected Tensor as element {i} of the list, but got {type(x).__name__}")
         if x.shape != xs[0].shape:
             raise RuntimeError(
                 f"stack expects each tensor to be equal size, but got {list(xs[0].shape)} at entry 0 and {list(x.shape)} at entry {i}"
