@@ -1,6 +1,6 @@
 """Draws examples/gather_scatter.svg, the picture in the README: a lookup and its gradient, in the numbers of a real run.
 
-    python examples/draw_gather.py
+python examples/draw_gather.py
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ def matrix(x: float, y: float, rows: list[list[float]], ids: list[int], title: s
     for r, (row, i) in enumerate(zip(rows, ids, strict=True)):
         top = y + r * CELL_H
         color = COLORS.get(i, "#8a8a8a")
-        parts.append(f'<text x="{x - 8}" y="{top + 18}" text-anchor="end" fill="{color}">{label.format(r=r, i=i)}</text>')
+        parts.append(
+            f'<text x="{x - 8}" y="{top + 18}" text-anchor="end" fill="{color}">{label.format(r=r, i=i)}</text>'
+        )
         for c, value in enumerate(row):
             box = f'x="{x + c * CELL_W}" y="{top}" width="{CELL_W}" height="{CELL_H}"'
             opacity = 0.16 if i in COLORS and any(row) else 0.03
             parts.append(f'<rect {box} fill="{color}" fill-opacity="{opacity}" stroke="{color}" stroke-width="0.8"/>')
-            parts.append(f'<text x="{x + c * CELL_W + CELL_W / 2}" y="{top + 18}" text-anchor="middle">{value:g}</text>')
+            parts.append(
+                f'<text x="{x + c * CELL_W + CELL_W / 2}" y="{top + 18}" text-anchor="middle">{value:g}</text>'
+            )
     return "".join(parts)
 
 

@@ -70,6 +70,8 @@ def as_numpy(d: Any) -> np.dtype[Any]:
     if isinstance(d, type) and d in _PYTHON:
         return _PYTHON[d].numpy
     try:
+        if isinstance(d, str):
+            raise TypeError
         return ours(np.dtype(d)).numpy
     except TypeError:
         raise TypeError(f"dtype must be one of {', '.join(d.name for d in _ALL)}, got {d!r}") from None

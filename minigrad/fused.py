@@ -17,7 +17,7 @@ from .grad_mode import mode
 from .ops.convert import cast
 from .ops.elementwise import exp, log
 from .ops.indexing import Index, array_of, gather
-from .ops.reduction import sum
+from .ops.reduction import mean, sum
 from .ops.selection import masked_fill
 from .ops.shape import Permute, Reshape, broadcast_to, named
 from .tensor import Tensor, axis_of, wrap
@@ -270,7 +270,7 @@ def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, reduction: s
     if target.array.shape != input.array.shape:
         raise RuntimeError(
             f"cross_entropy: probabilities as targets must have the input's shape {tuple(input.shape)}, got "
-            f"{tuple(target.shape)}; class ids must be integers"
+            f"{tuple(target.shape)} of {target.dtype}; class ids must be integers"
         )
     if smoothing:
         target = target * (1 - smoothing) + smoothing / input.array.shape[axis]
@@ -281,7 +281,7 @@ def _soft_cross_entropy(input: Tensor, target: Tensor, weight: Any, reduction: s
     losses = sum(terms, axis)
     if reduction == "none":
         return losses
-    return sum(losses) if reduction == "sum" else named("Div", sum(losses) / losses.numel(), variant=1)
+    return sum(losses) if reduction == "sum" else named("Div", mean(losses), variant=1)
 
 
 def _rows_and_targets(
@@ -298,7 +298,7 @@ def _rows_and_targets(
             f"{name}: input of shape {tuple(input.shape)} has its {classes} classes on axis {axis}, so target should be "
             f"of shape {expected}, got {tuple(target.shape)}"
         )
-        if input.ndim == 2 and target.ndim == 1:
+        if input.ndim <= 2 and target.ndim <= 2 and target.array.shape[:1] != input.array.shape[: input.ndim - 1]:
             raise ValueError(f"{sentence}: as many targets as inputs")
         raise RuntimeError(f"{sentence}. For (B, T, V) logits use logits.flatten(0, 1) and targets.flatten()")
     if input.ndim > 2:  # classes last
@@ -310,10 +310,10 @@ def _rows_and_targets(
         ids = namespace(ignored).where(ignored, 0, array_of(ids))
     bad = (array_of(ids) < 0) | (array_of(ids) >= classes)
     if bad.any():
-        first = int(to_numpy(array_of(ids)[bad])[0])
+        first = [int(axis[0]) for axis in to_numpy(bad).reshape(expected).nonzero()] if expected else []
         raise IndexError(
-            f"{name}: target {first} is out of bounds: the input has classes 0..{classes - 1}; {int(bad.sum())} of "
-            f"{target.numel()} targets are. For padding use ignore_index (now {ignore_index})"
+            f"{name}: target{first or ''} = {target.array[tuple(first)]} is out of bounds: the input has classes "
+            f"0..{classes - 1}; {int(bad.sum())} of {target.numel()} targets are. For padding use ignore_index (now {ignore_index})"
         )
     scale = (~ignored).astype(rows.array.dtype)
     if weight is not None:

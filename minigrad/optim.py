@@ -41,6 +41,10 @@ class Optimizer:
         if not groups:
             raise ValueError("optimizer got an empty parameter list")
         for group in groups if isinstance(groups[0], dict) else [{"params": groups}]:
+            if not isinstance(group, dict):
+                raise TypeError(
+                    f"param group must be a dict, got {type(group).__name__}: use dicts only, or tensors only"
+                )
             self.add_param_group(group)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -51,9 +55,17 @@ class Optimizer:
             ValueError: a tensor that is not a leaf, or is in a group already.
         """
         params = param_group["params"]
+        if isinstance(params, set):
+            raise TypeError(
+                "optimizer parameters need to be organized in ordered collections, but a set has no order: use a list"
+            )
         params = [params] if isinstance(params, Tensor) else list(params)
         taken = {p for group in self.param_groups for p in group["params"]}
         for p in params:
+            if isinstance(p, list | tuple | dict):
+                raise TypeError(
+                    f"param group must be a dict, got a {type(p).__name__}: write [{{'params': [...], 'lr': ...}}]"
+                )
             if not isinstance(p, Tensor):
                 raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(p).__name__}")
             if not p.is_leaf:
@@ -196,9 +208,9 @@ class SGD(Optimizer):
         self,
         params: Iterable[Any],
         lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
@@ -210,22 +222,22 @@ class SGD(Optimizer):
 
     def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
         lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
-        if group["maximize"]:
-            lr = -lr
-            decay = -decay
+        if isinstance(g, RowSparse) and g.visible and decay:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        sign = -1 if group["maximize"] else 1
         if isinstance(g, RowSparse) and not momentum and not decay:
             rows = g.summed()
-            p.array[rows.index] -= lr * rows.rows  # each row is there once
+            p.array[rows.index] -= sign * lr * rows.rows  # each row is there once
             return
         first = "momentum_buffer" not in state
         if momentum and first:
             state["momentum_buffer"] = zeros_like(p)
         for where, gb in blocks(g):
             w = p.array[where]
+            if sign < 0:
+                gb = -gb
             if decay:
                 gb = gb + decay * w
-            if group["maximize"]:
-                gb = -gb
             if momentum:
                 b = state["momentum_buffer"].array[where]
                 if first:
@@ -234,8 +246,7 @@ class SGD(Optimizer):
                     b *= momentum
                     b += (1 - group["dampening"]) * gb
                 gb = gb + momentum * b if group["nesterov"] else b
-            w -= abs(lr) * gb
-        return
+            w -= lr * gb
 
 
 class Adam(Optimizer):
@@ -260,7 +271,7 @@ class Adam(Optimizer):
         lr: float = 1e-3,
         betas: Sequence[float] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0,
         amsgrad: bool = False,
         *,
         maximize: bool = False,
@@ -297,7 +308,7 @@ class Adam(Optimizer):
                 top = state["max_exp_avg_sq"].array[where]
                 xp.maximum(top, v, out=top)
                 v = top
-            denominator = xp.sqrt(v)
+            denominator = xp.sqrt(v, out=xp.empty_like(v))  # an array also where p is a single number
             denominator /= correction
             denominator += eps
             xp.divide(m, denominator, out=denominator)

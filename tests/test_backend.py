@@ -41,7 +41,9 @@ def python(code: str, path: Path | None = None) -> Any:
 HEAVY = ["cupy", "cupyx", "torch", "tiktoken", "hypothesis", "pytest"]
 
 
-@pytest.mark.parametrize("use", ["", "mg.nn.Linear(2, 2)(mg.ones(1, 2)).sum().backward()", "mg.ones(2).to('cpu'), mg.device('cuda')"])
+@pytest.mark.parametrize(
+    "use", ["", "mg.nn.Linear(2, 2)(mg.ones(1, 2)).sum().backward()", "mg.ones(2).to('cpu'), mg.device('cuda')"]
+)
 def test_importing_and_using_minigrad_imports_no_heavy_package(use: str) -> None:
     code = f"import sys, json, minigrad as mg\n{use}\nprint(json.dumps([n for n in {HEAVY} if n in sys.modules]))"
     assert python(code) == []
@@ -73,19 +75,39 @@ cuda.runtime = runtime
 """
 GOOD = {"matmul": "return self", "kernel": "return ndarray()", "count": "return 1"}
 NO_DRIVER = 'raise CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version")'
-NO_NVRTC = '''raise RuntimeError("""Failure finding "libnvrtc.so.13 or libnvrtc.so.12"\\nsearched here\\nand there""")'''
+NO_NVRTC = (
+    '''raise RuntimeError("""Failure finding "libnvrtc.so.13 or libnvrtc.so.12"\\nsearched here\\nand there""")'''
+)
 NO_CUBLAS = '''raise ImportError("""Failure finding "libcublasLt.so.13"\\nsearched here\\nand there""")'''
 
 # Which CuPy there is: its source (None: none), and what the sentence must say: the reason and the next step.
 MISSING: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "not installed": (None, ("not installed", "pip install", "cuda12", "cuda13")),
-    "a package it needs is missing": ("import fastrlock_that_is_missing", ("CuPy is installed", "fastrlock_that_is_missing")),
-    "a library it needs is missing": ('raise ImportError("libcudart.so.12: cannot open")', ("CuPy is installed", "libcudart.so.12")),
-    "made for another NumPy": ('raise AttributeError("numpy has no attribute x")', ("CuPy is installed", "numpy has no attribute x")),
-    "no driver": (FAKE.format(**{**GOOD, "count": NO_DRIVER}), ("14.2.0", "cudaErrorInsufficientDriver", "driver", "cpu")),
+    "a package it needs is missing": (
+        "import fastrlock_that_is_missing",
+        ("CuPy is installed", "fastrlock_that_is_missing"),
+    ),
+    "a library it needs is missing": (
+        'raise ImportError("libcudart.so.12: cannot open")',
+        ("CuPy is installed", "libcudart.so.12"),
+    ),
+    "made for another NumPy": (
+        'raise AttributeError("numpy has no attribute x")',
+        ("CuPy is installed", "numpy has no attribute x"),
+    ),
+    "no driver": (
+        FAKE.format(**{**GOOD, "count": NO_DRIVER}),
+        ("14.2.0", "cudaErrorInsufficientDriver", "driver", "cpu"),
+    ),
     "no device": (FAKE.format(**{**GOOD, "count": "return 0"}), ("no GPU", "CUDA_VISIBLE_DEVICES")),
-    "no NVRTC": (FAKE.format(**{**GOOD, "kernel": NO_NVRTC}), ("GPU is present", "libnvrtc.so", "pip install", "[ctk]")),
-    "no cuBLAS": (FAKE.format(**{**GOOD, "matmul": NO_CUBLAS}), ("GPU is present", "libcublasLt.so", "pip install", "[ctk]")),
+    "no NVRTC": (
+        FAKE.format(**{**GOOD, "kernel": NO_NVRTC}),
+        ("GPU is present", "libnvrtc.so", "pip install", "[ctk]"),
+    ),
+    "no cuBLAS": (
+        FAKE.format(**{**GOOD, "matmul": NO_CUBLAS}),
+        ("GPU is present", "libcublasLt.so", "pip install", "[ctk]"),
+    ),
 }
 
 ASK = """
@@ -206,7 +228,22 @@ def forward(name: str) -> Callable[..., Any]:
     return lambda self, *args: up(getattr(self._values, f"__{name}__")(*map(down, args)))
 
 
-ARITHMETIC = ["add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "pow", "neg", "matmul", "rmatmul", "iadd", "imul"]
+ARITHMETIC = [
+    "add",
+    "radd",
+    "sub",
+    "rsub",
+    "mul",
+    "rmul",
+    "truediv",
+    "rtruediv",
+    "pow",
+    "neg",
+    "matmul",
+    "rmatmul",
+    "iadd",
+    "imul",
+]
 COMPARISON = ["lt", "le", "gt", "ge", "eq", "ne", "and", "or", "invert"]
 for _name in [*ARITHMETIC, *COMPARISON, "int", "float", "bool", "index", "len"]:
     setattr(GPUArray, f"__{_name}__", forward(_name))
@@ -338,12 +375,17 @@ def cupy_names(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def test_only_backend_names_cupy() -> None:
-    found = {path.relative_to(PACKAGE).as_posix(): [n.lineno for n in cupy_names(ast.parse(path.read_text()))] for path in sources()}
+    found = {
+        path.relative_to(PACKAGE).as_posix(): [n.lineno for n in cupy_names(ast.parse(path.read_text()))]
+        for path in sources()
+    }
     assert found.pop("backend.py")  # the lint sees what it looks for
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
-@pytest.mark.parametrize("code", ["import cupy", "from cupy import x", "import cupyx.y as z", "a.cupy", 'm["cupy"]', "cupy = 1"])
+@pytest.mark.parametrize(
+    "code", ["import cupy", "from cupy import x", "import cupyx.y as z", "a.cupy", 'm["cupy"]', "cupy = 1"]
+)
 def test_the_lint_sees_every_way_to_name_it(code: str) -> None:
     assert list(cupy_names(ast.parse(code)))
     assert not list(cupy_names(ast.parse('"""CuPy is an array library; cupy is its name."""')))

@@ -67,20 +67,35 @@ def table_of(*shape: int, **options: Any) -> Callable[[Any], Any]:
 EMBEDDING = {
     "one of many ids too large": Wrong(
         look_up(BIG, 15003, 64),
-        ("embedding", "ids[1, 9] = 25459", "rows 0..15002", "(15003, 64)", "3 of 80 ids", "first: [1, 9]", "vocab_size", "n_vocab"),
+        (
+            "embedding",
+            "ids[1, 9] = 25459",
+            "rows 0..15002",
+            "(15003, 64)",
+            "3 of 80 ids",
+            "first: [1, 9]",
+            "vocab_size",
+            "n_vocab",
+        ),
     ),
     "id equal to the number of rows": Wrong(look_up([3, 10]), ("ids[1] = 10", "rows 0..9", "(10, 4)", "1 of 2 ids")),
     "a single id, without an axis": Wrong(look_up(10), ("ids = 10", "rows 0..9", "1 of 1 ids")),
-    "negative id": Wrong(look_up([[0, -1]]), ("ids[0, 1] = -1", "rows 0..9", "do not count from the end", "padding_idx", "ignore_index")),
+    "negative id": Wrong(
+        look_up([[0, -1]]), ("ids[0, 1] = -1", "rows 0..9", "do not count from the end", "padding_idx", "ignore_index")
+    ),
     "an uint64 id that wraps": Wrong(
-        lambda L: L.nn.Embedding(10, 4)(L.tensor(np.array([2**64 - 1], dtype=np.uint64))), (str(2**64 - 1),), ours=IndexError
+        lambda L: L.nn.Embedding(10, 4)(L.tensor(np.array([2**64 - 1], dtype=np.uint64))),
+        (str(2**64 - 1),),
+        ours=IndexError,
     ),
     "a table without rows": Wrong(look_up([0], rows=0), ("ids[0] = 0", "no rows", "(0, 4)"), ours=IndexError),
     "floats as ids": Wrong(look_up([[1.5, 2.0]] * 2), ("embedding", "integers", "float32", "(2, 2)"), ours=TypeError),
     "whole floats as ids": Wrong(look_up([1.0]), ("embedding", "integers", "float32", "(1,)"), ours=TypeError),
     "float64 ids": Wrong(look_up(np.array([1.0])), ("integers", "float64"), ours=TypeError),
     "bools as ids": Wrong(look_up([True, False]), ("embedding", "integers", "bool", "(2,)"), ours=TypeError),
-    "no ids, but of a float type": Wrong(look_up(np.zeros(0, np.float32)), ("integers", "float32", "(0,)"), ours=TypeError),
+    "no ids, but of a float type": Wrong(
+        look_up(np.zeros(0, np.float32)), ("integers", "float32", "(0,)"), ours=TypeError
+    ),
     "a list as ids": Wrong(lambda L: L.nn.Embedding(10, 4)([1, 2]), ("embedding", "Tensor", "list", "tensor([1, 2])")),
     "a number as ids": Wrong(lambda L: L.nn.Embedding(10, 4)(3), ("embedding", "Tensor", "int")),
     "an array as ids": Wrong(lambda L: L.nn.Embedding(10, 4)(np.array([1])), ("embedding", "Tensor", "ndarray")),
@@ -95,13 +110,20 @@ EMBEDDING = {
     "padding_idx too negative": Wrong(lambda L: L.nn.Embedding(10, 4, padding_idx=-11), ("padding_idx", "-11")),
     "functional padding_idx too large": Wrong(table_of(3, 4, padding_idx=3), ("embedding", "padding_idx", "3")),
     "functional padding_idx too negative": Wrong(table_of(3, 4, padding_idx=-4), ("embedding", "padding_idx", "-4")),
-    "a weight of another shape": Wrong(lambda L: L.nn.Embedding(10, 4, _weight=L.ones(3, 4)), ("weight", "(3, 4)", "num_embeddings")),
+    "a weight of another shape": Wrong(
+        lambda L: L.nn.Embedding(10, 4, _weight=L.ones(3, 4)), ("weight", "(3, 4)", "num_embeddings")
+    ),
     "a 1-d pretrained table": Wrong(lambda L: L.nn.Embedding.from_pretrained(L.ones(3)), ("2-dimensional", "(3,)")),
-    "a list as the table": Wrong(lambda L: L.nn.functional.embedding(L.tensor([0]), [[1.0]]), ("embedding", "weight", "Tensor", "list")),
+    "a list as the table": Wrong(
+        lambda L: L.nn.functional.embedding(L.tensor([0]), [[1.0]]), ("embedding", "weight", "Tensor", "list")
+    ),
     "a 1-d table": Wrong(table_of(3), ("embedding", "weight", "2-D", "(3,)")),
-    "ids and table swapped": Wrong(lambda L: L.nn.functional.embedding(L.ones(3, 4), L.tensor([1])), ("embedding", "2-D", "(1,)")),
+    "ids and table swapped": Wrong(
+        lambda L: L.nn.functional.embedding(L.ones(3, 4), L.tensor([1])), ("embedding", "2-D", "(1,)")
+    ),
     "a trainable integer table": Wrong(
-        lambda L: L.nn.Embedding.from_pretrained(L.ones(3, 4, dtype=L.int64), freeze=False), ("int64", "gradients", "token ids")
+        lambda L: L.nn.Embedding.from_pretrained(L.ones(3, 4, dtype=L.int64), freeze=False),
+        ("int64", "gradients", "token ids"),
     ),
     "one_hot class too large": Wrong(lambda L: L.nn.functional.one_hot(L.tensor([1, 5]), 3), ("num_classes", "5", "3")),
     "one_hot of a negative": Wrong(lambda L: L.nn.functional.one_hot(L.tensor([-1])), ("negative", "-1")),
@@ -130,7 +152,9 @@ def test_too_many_positions() -> None:
         assert fact in str(error)
 
 
-@pytest.mark.parametrize("ids, kind", [([[0, 50]], IndexError), ([[0.5]], TypeError), ([-1], IndexError), (3, ValueError)])
+@pytest.mark.parametrize(
+    "ids, kind", [([[0, 50]], IndexError), ([[0.5]], TypeError), ([-1], IndexError), (3, ValueError)]
+)
 def test_the_layer_of_both_tables_refuses_wrong_ids(ids: Any, kind: type[Exception]) -> None:
     layer = mg.nn.TokenAndPositionEmbedding(50, 8, 2)
     assert type(raised(lambda L: layer(L.tensor(ids)), mg)) is kind
@@ -232,7 +256,9 @@ TYPES = {
     "~ of floats": Wrong(lambda L: ~L.ones(2), ("float",)),
     "& of floats": Wrong(lambda L: L.ones(2) & L.ones(2), ("and", "float")),
     "where without a bool": Wrong(lambda L: L.where(L.ones(2), L.ones(2), L.ones(2)), ("where", "bool", "float32")),
-    "masked_fill without a bool": Wrong(lambda L: L.ones(2).masked_fill(L.ones(2), 0.0), ("masked_fill", "bool", "float32")),
+    "masked_fill without a bool": Wrong(
+        lambda L: L.ones(2).masked_fill(L.ones(2), 0.0), ("masked_fill", "bool", "float32")
+    ),
     "clamp without a bound": Wrong(lambda L: L.ones(2).clamp(), ("clamp", "min", "max")),
     "tril of a vector": Wrong(lambda L: L.tril(L.ones(3)), ("tril", "2 dimensions")),
     "ragged list": Wrong(lambda L: L.tensor([[1, 2], [3]]), ("1", "2")),
@@ -290,21 +316,31 @@ INDEXING = {
     "a list past the end": Wrong(lambda L: L.ones(2, 3)[[0, 5]], ("5", "rows 0..1")),
     "float ids": Wrong(lambda L: L.ones(2, 3)[L.tensor([0.5])], ("long", "float32")),
     "a mask of another shape": Wrong(lambda L: L.ones(2, 3)[L.tensor([True, False, True])], ("mask", "3", "2")),
-    "two indices that do not broadcast": Wrong(lambda L: L.ones(2, 3)[L.tensor([0, 1]), L.tensor([0, 1, 2])], ("(2,)", "(3,)")),
+    "two indices that do not broadcast": Wrong(
+        lambda L: L.ones(2, 3)[L.tensor([0, 1]), L.tensor([0, 1, 2])], ("(2,)", "(3,)")
+    ),
     "a negative step": Wrong(lambda L: L.ones(3)[::-1], ("step", "flip")),
     "a zero step": Wrong(lambda L: L.ones(3)[::0], ("step",)),
     "setting past the end": Wrong(lambda L: L.ones(3).__setitem__(5, 1.0), ("5", "size 3")),
     "setting another shape": Wrong(lambda L: L.ones(2, 3).__setitem__(0, L.ones(4)), ("(3,)", "(4,)")),
     "setting text": Wrong(lambda L: L.ones(3).__setitem__(0, "a"), ("str",)),
-    "gather past the end": Wrong(lambda L: L.gather(L.ones(2, 3), 1, L.tensor([[5]])), ("gather", "5", "dimension 1", "size 3")),
+    "gather past the end": Wrong(
+        lambda L: L.gather(L.ones(2, 3), 1, L.tensor([[5]])), ("gather", "5", "dimension 1", "size 3")
+    ),
     "gather of a negative": Wrong(lambda L: L.gather(L.ones(2, 3), 1, L.tensor([[-1]])), ("-1", "size 3")),
     "gather by a vector": Wrong(lambda L: L.gather(L.ones(2, 3), 1, L.tensor([1])), ("gather", "dimensions")),
     "gather by floats": Wrong(lambda L: L.gather(L.ones(2, 3), 1, L.tensor([[1.0]])), ("gather", "float32")),
     "gather along a missing axis": Wrong(lambda L: L.gather(L.ones(2, 3), 2, L.tensor([[1]])), ("[-2, 1]", "2")),
     "index_select past the end": Wrong(lambda L: L.index_select(L.ones(2, 3), 0, L.tensor([2])), ("index_select", "2")),
-    "index_select of a negative": Wrong(lambda L: L.index_select(L.ones(2, 3), 0, L.tensor([-1])), ("index_select", "-1")),
-    "index_select by a matrix": Wrong(lambda L: L.index_select(L.ones(2, 3), 0, L.tensor([[1]])), ("index_select", "2")),
-    "index_select by floats": Wrong(lambda L: L.index_select(L.ones(2, 3), 0, L.tensor([1.0])), ("index_select", "float32")),
+    "index_select of a negative": Wrong(
+        lambda L: L.index_select(L.ones(2, 3), 0, L.tensor([-1])), ("index_select", "-1")
+    ),
+    "index_select by a matrix": Wrong(
+        lambda L: L.index_select(L.ones(2, 3), 0, L.tensor([[1]])), ("index_select", "2")
+    ),
+    "index_select by floats": Wrong(
+        lambda L: L.index_select(L.ones(2, 3), 0, L.tensor([1.0])), ("index_select", "float32")
+    ),
 }
 
 
@@ -326,16 +362,24 @@ LOSSES = {
     "another number of targets": Wrong(loss_of([1, 2, 3], 2, 5), ("cross_entropy", "(2, 5)", "(3,)")),
     "targets with an axis too many": Wrong(loss_of([[1, 2]], 2, 5), ("cross_entropy", "(2, 5)", "(1, 2)")),
     "float targets": Wrong(loss_of([1.0, 2.0], 2, 5), ("cross_entropy", "float32")),
-    "unflattened logits": Wrong(loss_of([[1, 2, 3, 4]] * 2, 2, 4, 5), ("cross_entropy", "(2, 4, 5)", "(2, 4)", "flatten")),
+    "unflattened logits": Wrong(
+        loss_of([[1, 2, 3, 4]] * 2, 2, 4, 5), ("cross_entropy", "(2, 4, 5)", "(2, 4)", "flatten")
+    ),
     "a reduction that is not there": Wrong(loss_of([1, 2], 2, 5, reduction="avg"), ("avg", "reduction")),
     "label_smoothing of 2": Wrong(loss_of([1, 2], 2, 5, label_smoothing=2.0), ("label_smoothing", "2")),
     "another number of class weights": Wrong(
         lambda L: L.nn.functional.cross_entropy(L.ones(2, 5), L.tensor([1, 2]), weight=L.ones(3)), ("weight", "5", "3")
     ),
-    "integer logits": Wrong(lambda L: L.nn.functional.cross_entropy(L.ones(2, 5, dtype=L.int64), L.tensor([1, 2])), ("int64",)),
-    "a list as target": Wrong(lambda L: L.nn.functional.cross_entropy(L.ones(2, 5), [1, 2]), ("cross_entropy", "target", "list")),
+    "integer logits": Wrong(
+        lambda L: L.nn.functional.cross_entropy(L.ones(2, 5, dtype=L.int64), L.tensor([1, 2])), ("int64",)
+    ),
+    "a list as target": Wrong(
+        lambda L: L.nn.functional.cross_entropy(L.ones(2, 5), [1, 2]), ("cross_entropy", "target", "list")
+    ),
     "nll_loss target too large": Wrong(lambda L: L.nn.functional.nll_loss(L.ones(2, 5), L.tensor([1, 7])), ("7",)),
-    "mse_loss reduction": Wrong(lambda L: L.nn.functional.mse_loss(L.ones(2), L.ones(2), reduction="x"), ("x", "reduction")),
+    "mse_loss reduction": Wrong(
+        lambda L: L.nn.functional.mse_loss(L.ones(2), L.ones(2), reduction="x"), ("x", "reduction")
+    ),
 }
 
 

@@ -66,7 +66,9 @@ def lookups(draw: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, int | None]:
     """A table, ids that repeat, a cotangent and perhaps a padding_idx."""
     rows = draw(st.sampled_from([1, 2, 3, 17, 100]))
     dim = draw(st.sampled_from([1, 1, 2, 3, 8, 256]))
-    shape = draw(st.sampled_from([(), (0,), (1,), (5,), (3, 3), (2, 0, 3), (63,), (64,), (65,), (8, 40), (1000,), (4, 1200)]))
+    shape = draw(
+        st.sampled_from([(), (0,), (1,), (5,), (3, 3), (2, 0, 3), (63,), (64,), (65,), (8, 40), (1000,), (4, 1200)])
+    )
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     ids = draw(st.sampled_from([zipf_ids(rng, rows, *shape), rng.integers(0, rows, shape), np.full(shape, rows - 1)]))
     ids = np.asarray(ids).astype(draw(st.sampled_from(ID_TYPES)))
@@ -109,7 +111,10 @@ def test_ids_and_tables_of_any_layout() -> None:
     for library in (mg, torch):
         table = library.tensor(floats(np.random.default_rng(2), 5, 18), requires_grad=True)
         rows = table.t()[::2]
-        back = (mg.from_numpy(frozen) if library is mg else torch.tensor(frozen.copy()), library.tensor(cotangent[:, :, ::2].copy()))
+        back = (
+            mg.from_numpy(frozen) if library is mg else torch.tensor(frozen.copy()),
+            library.tensor(cotangent[:, :, ::2].copy()),
+        )
         library.nn.functional.embedding(back[0], rows).backward(back[1])
         results.append(table.grad)
     same(*results, exact=True)
@@ -151,7 +156,10 @@ def test_second_order_with_frequencies() -> None:
     u[ids] / count(ids), except at padding. (torch forgets the counts here.)"""
     ids, rng = np.array([[0, 3, 3], [3, 1, 0]]), np.random.default_rng(0)
     u = rng.standard_normal((4, 3))
-    table, g = mg.tensor(rng.standard_normal((4, 3)), requires_grad=True), mg.tensor(rng.standard_normal((2, 3, 3)), requires_grad=True)
+    table, g = (
+        mg.tensor(rng.standard_normal((4, 3)), requires_grad=True),
+        mg.tensor(rng.standard_normal((2, 3, 3)), requires_grad=True),
+    )
     y = mg.nn.functional.embedding(mg.tensor(ids), table, padding_idx=1, scale_grad_by_freq=True)
     (gx,) = mg.autograd.grad(y, table, g, create_graph=True)
     (gg,) = mg.autograd.grad(gx, g, mg.tensor(u))
@@ -277,7 +285,9 @@ def position_layers(vocab: int, context: int, dim: int, dtype: Any = np.float32,
     st.sampled_from([np.float32, np.float64]),
     st.sampled_from(ID_TYPES),
 )
-def test_tokens_plus_positions(vocab: int, dim: int, batch: int | None, length: int, context: int, dtype: Any, width: Any) -> None:
+def test_tokens_plus_positions(
+    vocab: int, dim: int, batch: int | None, length: int, context: int, dtype: Any, width: Any
+) -> None:
     """(B, T) and (T,) ids, B == T among them: the sum and the token gradient bit for bit."""
     ours, token, position = position_layers(vocab, context, dim, dtype)
     rng = np.random.default_rng(1)
@@ -557,14 +567,22 @@ def test_loading_part_of_a_state() -> None:
         result = module.load_state_dict(state, strict=False)
         assert module[0].weight.tolist() == [[4.0, 4.0]] * 2 and module[1].weight.tolist() == before
         keys.append((result.missing_keys, sorted(result.unexpected_keys)))
-        assert repr(result) == f"_IncompatibleKeys(missing_keys={result.missing_keys}, unexpected_keys={result.unexpected_keys})"
+        assert (
+            repr(result)
+            == f"_IncompatibleKeys(missing_keys={result.missing_keys}, unexpected_keys={result.unexpected_keys})"
+        )
     assert keys[0] == keys[1]
 
 
 @pytest.mark.parametrize("strict", [True, False])
 def test_a_wrong_state_lists_everything_and_loads_nothing(strict: bool) -> None:
     def state(library: Any) -> dict[str, Any]:
-        return {"0.weight": library.ones(2, 2), "0.bias": library.ones(3), "1.weight": library.ones(5, 2), "more": library.ones(1)}
+        return {
+            "0.weight": library.ones(2, 2),
+            "0.bias": library.ones(3),
+            "1.weight": library.ones(5, 2),
+            "more": library.ones(1),
+        }
 
     for library in (mg, torch):
         module = library.nn.Sequential(library.nn.Linear(2, 2), library.nn.Linear(2, 2))
@@ -648,7 +666,9 @@ def test_a_parameter() -> None:
             ours, theirs = (L.nn.Parameter(L.tensor(array), requires_grad=grad) for L in (mg, torch))
             assert repr(ours) == repr(theirs) and str(ours) == str(theirs) and f"{ours}" == f"{theirs}"
             assert ours.requires_grad is theirs.requires_grad and ours.is_leaf
-    assert repr(mg.nn.Parameter(mg.ones(1, dtype=mg.float64))) == repr(torch.nn.Parameter(torch.ones(1, dtype=torch.float64)))
+    assert repr(mg.nn.Parameter(mg.ones(1, dtype=mg.float64))) == repr(
+        torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+    )
     for library in (mg, torch):
         data = library.ones(2)
         parameter = library.nn.Parameter(data)
@@ -812,7 +832,9 @@ def test_module_numbers_agree_end_to_end() -> None:
 
     def build(library: Any) -> Any:
         nn = library.nn
-        return nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 9, bias=False))
+        return nn.Sequential(
+            nn.Embedding(9, 4), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.Sigmoid(), nn.Linear(8, 9, bias=False)
+        )
 
     ours, theirs = grown(build)
     ids = np.random.default_rng(0).integers(0, 9, (30,))

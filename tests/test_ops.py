@@ -120,6 +120,11 @@ def one(draw: st.DrawFn, numbers: str = "any", min_dims: int = 0, max_dims: int 
     return {"x": x, "dim": dim, "dim2": dim2, "several": several, "flag": draw(FLAG)}
 
 
+def several_numbers() -> st.SearchStrategy[Names]:
+    """one(), with two numbers or more along every axis: the variance of fewer is 0 / 0, and higher derivatives a matter of taste."""
+    return one(min_dims=1).filter(lambda names: min(names["x"].shape) > 1)
+
+
 @st.composite
 def two(draw: st.DrawFn, x_numbers: str = "any", y_numbers: str = "any") -> Names:
     """x and y that broadcast, a mask m that broadcasts with them, a number c."""
@@ -394,7 +399,8 @@ def rows(strategy: st.SearchStrategy[Names], *codes: str) -> list[Row]:
 
 
 SMOOTH = listed("""
-t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x) ; t.neg(x) ; -x
+t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x)
+t.neg(x) ; -x ; t.positive(x) ; t.reciprocal(x)
 +x
 """)
 KINKED = listed("""
@@ -421,7 +427,7 @@ DIFFERENTIABLE: list[Row] = [
     *rows(two("positive"), "x ** y", "t.pow(x, y)"),
     *rows(powers(), "x ** c", "t.pow(x, c)", "t.pow(x, t.ones_like(x) * c)"),
     *rows(clamps(), "t.clamp(x, low, high)", "x.clip(min=low, max=high)"),
-    *rows(three(), "t.clamp(x, y, z)", "t.clamp(x, min=y)", "x.clamp(max=z)"),
+    *rows(three(), "t.clamp(x, y, t.maximum(z, y + 1))", "t.clamp(x, min=y)", "x.clamp(max=z)"),
     *rows(three(), "x.masked_fill(m, -2)", "t.masked_fill(x, m, float('-inf'))", "t.masked_fill(x, m, y.flatten().mean())"),
     # one type to another
     *rows(one(), "x.double()", "x.to(t.float64)", "x.to(dtype=t.float64)", "x.type(t.float64)", "x.cpu()", "x.type_as(x.double())"),
@@ -429,8 +435,8 @@ DIFFERENTIABLE: list[Row] = [
     # reductions
     *rows(one(), "t.sum(x)", "t.mean(x)", "t.sum(x, dim, flag)", "x.sum(several, keepdim=flag)", "x.mean(several, flag)"),
     *rows(one(), "x.sum(dtype=t.float64)", "x.mean(dim, dtype=t.float64)", "t.mean(x, dim=dim, keepdim=flag)"),
-    *rows(one(), "t.var(x)", "t.std(x)", "x.var(several, keepdim=flag)", "x.std(several, keepdim=flag)"),
-    *rows(one(), "x.var(dim, unbiased=flag)", "x.std(dim, unbiased=flag)", "x.var(flag)", "x.var(dim, correction=0)"),
+    *rows(several_numbers(), "t.var(x)", "t.std(x)", "x.var(several or None, keepdim=flag)", "x.std(several or None, keepdim=flag)"),
+    *rows(several_numbers(), "x.var(dim, unbiased=flag)", "x.std(dim, unbiased=flag)", "x.var(flag)", "x.var(dim, correction=0)"),
     *rows(one(full=True), "t.max(x)", "t.min(x)", "t.max(x, dim, flag)", "t.min(x, dim, keepdim=flag)"),
     *rows(one(full=True), "x.max(dim).values", "x.min(dim)[0]", "t.amax(x, several, flag)", "t.amin(x, several, keepdim=flag)"),
     *rows(one(full=True), "t.amax(x, dim)", "t.amin(x, dim)"),
@@ -465,8 +471,9 @@ DIFFERENTIABLE: list[Row] = [
     # losses and tables
     *rows(losses(), "F.cross_entropy(x, ids, fixed(weight), ignore_index=ignored, reduction=reduction, label_smoothing=eps)"),
     *rows(losses(), "F.cross_entropy(x, p, weight=weight, reduction=reduction, label_smoothing=eps)"),
-    *rows(losses(), "F.cross_entropy(x, F.softmax(p, 0).detach(), reduction=reduction)", "F.cross_entropy(x, ids)"),
-    *rows(losses(), "F.nll_loss(x, ids, weight=fixed(weight), ignore_index=ignored, reduction=reduction)", "F.nll_loss(x, ids)"),
+    *rows(losses(), "F.cross_entropy(x, F.softmax(p, 0).detach(), reduction=reduction)", "F.cross_entropy(x, ids, ignore_index=ignored)"),
+    *rows(losses(), "F.nll_loss(x, ids, weight=fixed(weight), ignore_index=ignored, reduction=reduction)"),
+    *rows(losses(), "F.nll_loss(x, ids, ignore_index=ignored)"),
     *rows(losses(), "F.mse_loss(x, p, reduction=reduction)", "F.mse_loss(x, p)"),
     *rows(tables(), "F.embedding(ids, w)", "F.embedding(ids, w, padding_idx=padding)"),
     *rows(tables(), "F.embedding(ids, w, padding, scale_grad_by_freq=flag)"),
@@ -498,7 +505,7 @@ WITHOUT_GRADIENT: list[Row] = [
         "t.logical_not(x)",
         "x.numel()",
         "x.dim()",
-        "x.size(dim)",
+        "x[None].size(dim)",
     ),
     *rows(one(), "t.any(x)", "t.all(x)", "x.any(several, keepdim=flag)", "x.all(several, keepdim=flag)", "x.any(dim)"),
     *rows(one(full=True), "t.argmax(x)", "t.argmin(x)", "x.argmax(dim, keepdim=flag)", "x.argmin(dim, flag)"),
@@ -633,9 +640,10 @@ SPECIAL = np.array(
     [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -0.5, -2.5, 3e5, -3e5, 1e300, -1e300, 1e-320, math.inf, -math.inf, math.nan]
 )
 ALONE = listed("""
-t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x) ; t.neg(x) ; -x
+t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x)
+t.neg(x) ; -x ; t.positive(x) ; t.reciprocal(x)
 +x ; t.abs(x) ; abs(x) ; t.relu(x) ; F.relu(x) ; t.sign(x) ; t.floor(x) ; t.ceil(x) ; t.trunc(x) ; t.round(x)
-t.log(x) ; t.sqrt(x) ; t.rsqrt(x) ; 1 / x ; x ** 2 ; x ** 3 ; x ** 0 ; x ** 0.5 ; x ** -1 ; 2 ** x ; x.clamp(-1, 1)
+t.log(x) ; t.sqrt(x) ; t.rsqrt(x) ; 1 / x ; x ** 2 ; x ** 3 ; x ** 0 ; x ** -1 ; 2 ** x ; x.clamp(-1, 1)
 x.clamp(min=0.5) ; t.softmax(x[:-3], 0) ; t.log_softmax(x[:-3], 0) ; x.max() ; x.amin() ; x[:11].var()
 x.masked_fill(x.isnan(), 0) ; x.where(x > 0, 1.0) ; t.relu(x) * x ; F.softmax(x[:-2].reshape(3, 5), 1)
 x.max(0).values

@@ -152,7 +152,10 @@ def test_a_table_larger_than_one_block(name: str, options: dict[str, Any]) -> No
     """More rows than are updated at once, with ids in the first, the last and no row of a block."""
     rows, dim = 9001, 16
     tables, ids = [], np.array([0, 1, 2047, 2048, 2049, 4095, 4096, 8191, 8192, 9000, 9000, 5])
-    start, c = np.random.default_rng(0).standard_normal((rows, dim)), np.random.default_rng(1).standard_normal((len(ids), dim))
+    start, c = (
+        np.random.default_rng(0).standard_normal((rows, dim)),
+        np.random.default_rng(1).standard_normal((len(ids), dim)),
+    )
     for L in (mg, torch):
         table = L.nn.Embedding.from_pretrained(L.tensor(start.copy()), freeze=False)
         optimizer = getattr(L.optim, name)(table.parameters(), **options)
@@ -258,7 +261,9 @@ def one_step(table: Any, optimizer: Any, ids: Any, cotangent: Any) -> Callable[[
         ("SparseAdam", {}, True, 2.0),
     ],
 )
-def test_no_array_of_the_tables_size_beyond_the_moments(name: str, options: dict[str, Any], sparse: bool, tables: float) -> None:
+def test_no_array_of_the_tables_size_beyond_the_moments(
+    name: str, options: dict[str, Any], sparse: bool, tables: float
+) -> None:
     """`tables`: how many arrays of the table's size the first step may make, to keep them; 0: a later step, which makes none."""
     rows, dim = 200_000, 16
     table = mg.nn.Embedding.from_pretrained(mg.zeros(rows, dim), freeze=False, sparse=sparse)
@@ -451,7 +456,9 @@ def test_state_dict_is_laid_out_as_torchs(name: str, options: dict[str, Any]) ->
     pair = twins(table_and_linear)
     states = []
     for L, m in zip((mg, torch), pair, strict=True):
-        optimizer = getattr(L.optim, name)([{"params": m[0].parameters(), "lr": 0.3}, {"params": m[1].parameters()}], **options)
+        optimizer = getattr(L.optim, name)(
+            [{"params": m[0].parameters(), "lr": 0.3}, {"params": m[1].parameters()}], **options
+        )
         train(L, m, optimizer, 3)
         states.append(optimizer.state_dict())
     ours, theirs = states
@@ -461,7 +468,9 @@ def test_state_dict_is_laid_out_as_torchs(name: str, options: dict[str, Any]) ->
     for i, state in theirs["state"].items():
         for key, value in state.items():
             if value is not None:
-                np.testing.assert_allclose(numpy_of(ours["state"][i][key]), numpy_of(value), rtol=1e-11, atol=1e-13, err_msg=key)
+                np.testing.assert_allclose(
+                    numpy_of(ours["state"][i][key]), numpy_of(value), rtol=1e-11, atol=1e-13, err_msg=key
+                )
 
 
 def test_a_state_of_another_model_is_refused_and_changes_nothing() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from .module import Module
@@ -33,7 +35,7 @@ class _Numbered(Module):
 
     def append(self, module: Module) -> Any:
         """Add a module at the end; returns self."""
-        setattr(self, str(len(self)), module)
+        self.add_module(str(len(self)), module)
         return self
 
 
@@ -44,9 +46,7 @@ class Sequential(_Numbered):
         super().__init__()
         named = modules[0].items() if len(modules) == 1 and isinstance(modules[0], Mapping) else enumerate(modules)
         for name, module in named:
-            if not isinstance(module, Module):
-                raise TypeError(f"Sequential: {type(module).__name__} is not a Module subclass")
-            setattr(self, str(name), module)
+            self.add_module(str(name), module)
 
     @classmethod
     def _of(cls, modules: list[Module]) -> Sequential:
@@ -69,6 +69,17 @@ class ModuleList(_Numbered):
     def _of(cls, modules: list[Module]) -> ModuleList:
         return cls(modules)
 
+    def __repr__(self) -> str:
+        """As torch: neighbours that print alike are printed once, with their count."""
+        runs = [(text, list(group)) for text, group in groupby(enumerate(map(repr, self)), key=itemgetter(1))]
+        lines = []
+        for text, group in runs:
+            first, last = group[0][0], group[-1][0]
+            head = f"({first})" if first == last else f"({first}-{last})"
+            count = "" if first == last else f"{len(group)} x "
+            lines.append(f"\n  {head}: {count}" + text.replace("\n", "\n  "))
+        return f"{type(self).__name__}({''.join(lines)}" + ("\n)" if lines else ")")
+
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """Add modules at the end; returns self."""
         for module in modules:
@@ -82,13 +93,13 @@ class ModuleDict(Module):
     def __init__(self, modules: Mapping[str, Module] | None = None):
         super().__init__()
         for name, module in (modules or {}).items():
-            setattr(self, name, module)
+            self.add_module(name, module)
 
     def __getitem__(self, name: str) -> Module:
         return dict(self.named_children())[name]
 
     def __setitem__(self, name: str, module: Module) -> None:
-        setattr(self, name, module)
+        self.add_module(name, module)
 
     def __len__(self) -> int:
         return len(dict(self.named_children()))

@@ -164,8 +164,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     y = matmul(input, matrix_transpose(weight) if weight.ndim == 2 else weight)
     if bias is None:
-        return y
-    return named({1: "Add", 2: "Addmm"}.get(input.ndim, "View"), y + bias)
+        return named("Squeeze", y, variant=4) if input.ndim == 1 else y
+    y = y + bias
+    if input.ndim == 2 or input.is_contiguous():
+        named("Addmm" if input.ndim == 2 else "View", y)
+    return y
 
 
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:

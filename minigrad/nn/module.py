@@ -91,6 +91,10 @@ class Module:
             del names[name]
         elif name in self.__dict__.get("_buffers", {}) and not isinstance(value, Tensor | None):
             raise TypeError(f"cannot assign '{type(value).__name__}' as buffer '{name}' (Tensor or None expected)")
+        elif isinstance(self.__dict__.get(name), Module) and not isinstance(value, Module | None):
+            raise TypeError(
+                f"cannot assign '{type(value).__name__}' as child module '{name}' (minigrad.nn.Module or None expected)"
+            )
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -98,8 +102,28 @@ class Module:
         self._parameter_names.pop(name, None)
         object.__delattr__(self, name)
 
+    def _check_name(self, kind: str, name: str, taken: bool) -> None:
+        if "_buffers" not in self.__dict__:
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call: call super().__init__() first")
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name should be a string. Got {type(name).__name__}")
+        if not name or "." in name:
+            raise KeyError(f'{kind} name can\'t be an empty string "" or contain ".", got {name!r}')
+        if taken:
+            raise KeyError(f"attribute '{name}' already exists")
+
     def register_parameter(self, name: str, param: Parameter | None) -> None:
-        """Add a parameter by name; None holds its place."""
+        """Add a parameter by name; None holds its place.
+
+        Raises:
+            KeyError: the name is taken, empty or has a dot.
+            TypeError: not a Parameter.
+        """
+        self._check_name("parameter", name, hasattr(self, str(name)) and name not in self._parameter_names)
+        if not isinstance(param, Parameter | None):
+            raise TypeError(
+                f"cannot assign '{type(param).__name__}' object to parameter '{name}' (minigrad.nn.Parameter or None required)"
+            )
         self._parameter_names[name] = None
         setattr(self, name, param)
 
@@ -110,16 +134,27 @@ class Module:
             TypeError: not a tensor.
             KeyError: the name is taken, empty or has a dot.
         """
+        self._check_name("buffer", name, hasattr(self, str(name)) and name not in self.__dict__.get("_buffers", {}))
         if not isinstance(tensor, Tensor | None):
             raise TypeError(
                 f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None required)"
             )
-        if not name or "." in name:
-            raise KeyError(f'buffer name can\'t be empty or contain ".", got {name!r}')
-        if hasattr(self, name) and name not in self._buffers:
-            raise KeyError(f"attribute '{name}' already exists")
         self._buffers[name] = persistent
         setattr(self, name, tensor)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a module by name, also one that is no Python name, such as "0".
+
+        Raises:
+            KeyError: the name is taken, empty or has a dot.
+            TypeError: not a Module.
+        """
+        if not isinstance(module, Module | None):
+            raise TypeError(f"{getattr(module, '__name__', type(module).__name__)} is not a Module subclass")
+        self._check_name("module", name, hasattr(self, str(name)) and not isinstance(self.__dict__.get(name), Module))
+        setattr(self, name, module)
+
+    register_module = add_module
 
     # ---- what it holds
 
@@ -185,12 +220,19 @@ class Module:
         return (b for _, b in self.named_buffers(recurse=recurse))
 
     def get_parameter(self, target: str) -> Parameter:
-        """The parameter of that dotted name."""
-        return dict(self.named_parameters(remove_duplicate=False))[target]
+        """The parameter of that dotted name. Raises AttributeError if there is none."""
+        return self._found(target, dict(self.named_parameters(remove_duplicate=False)))
 
     def get_submodule(self, target: str) -> Module:
-        """The module of that dotted name."""
-        return dict(self.named_modules())[target]
+        """The module of that dotted name. Raises AttributeError if there is none."""
+        return self._found(target, dict(self.named_modules()))
+
+    def _found(self, target: str, among: dict[str, Any]) -> Any:
+        if target not in among:
+            raise AttributeError(
+                f"{type(self).__name__} has no {target!r}; it has {', '.join(map(repr, among)) or 'none'}"
+            )
+        return among[target]
 
     # ---- saving and loading
 
@@ -211,6 +253,8 @@ class Module:
         Raises:
             RuntimeError: every missing name, unexpected name (both only if strict) and differing shape, in one message.
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict).__name__}")
         own = self.state_dict()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
@@ -247,6 +291,8 @@ class Module:
 
     def train(self, mode: bool = True) -> Any:
         """Set training mode here and below (dropout is active); returns self."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"training mode is expected to be boolean, got {mode!r}")
         for module in self.modules():
             module.training = mode
         return self

@@ -59,6 +59,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             backend.device_of(array) if device is None and not isinstance(array, np.ndarray) else device,
             requires_grad,
         )
+    if isinstance(data, str):
+        raise TypeError(f"tensor: expected numbers, got the text {data!r:.40}")
     array = _from_lists(data)
     if dtype is not None:
         to = as_numpy(dtype)
@@ -243,8 +245,10 @@ def linspace(
         return _finish(np.linspace(start, end, steps).astype(kind), device, requires_grad)
     # as torch: steps of the result's type, taken from both ends to the middle
     first, last, i = kind.type(start), kind.type(end), np.arange(steps)
-    step = (last - first) / kind.type(steps - 1)
-    values = np.where(i < steps // 2, first + step * i.astype(kind), last - step * (steps - 1 - i).astype(kind))
+    step = float((last - first) / kind.type(steps - 1))
+    values = np.where(
+        i < steps // 2, float(first) + step * i, float(last) - step * (steps - 1 - i)
+    )  # a fused multiply-add
     return _finish(values.astype(kind), device, requires_grad)
 
 

@@ -200,8 +200,9 @@ def reciprocal(x: Tensor) -> Tensor:
 
 def pow(x: Operand, exponent: Operand) -> Tensor:
     """x to the power of exponent, broadcast (torch.pow)."""
+    negative = bool((exponent.array < 0).any()) if isinstance(exponent, Tensor) else exponent < 0
     x, y = operands("pow", x, exponent)
-    if result_type(x, y).kind in "iu" and namespace(y).any((y.array if isinstance(y, Tensor) else np.asarray(y)) < 0):
+    if negative and result_type(x, y).kind in "iu":
         raise RuntimeError("Integers to negative integer powers are not allowed: make the base a float")
     z = Pow.apply(x, y)
     if z.op is not None:

@@ -252,7 +252,7 @@ def _read(x: Tensor, basic: tuple[Any, ...], advanced: dict[int, Index]) -> Tens
     if any(k != slice(None) for k in basic):
         y = _label(Slice.apply(x, key=basic), basic)
     if not advanced:
-        return y if y is not x else named("Slice", Slice.apply(x, key=(slice(None),) * x.ndim))
+        return y if y is not x else named("Slice" if basic else "Alias", Slice.apply(x, key=(slice(None),) * x.ndim))
     return named("Index", _getitem_advanced(y, advanced))
 
 
@@ -364,7 +364,7 @@ def _plain(k: Any) -> Any:
         return int(k.item()) if k.ndim == 0 and k.array.dtype != bool else k
     if hasattr(k, "__index__"):
         return int(k.__index__())
-    raise IndexError(
+    raise (TypeError if isinstance(k, str) else IndexError)(
         f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(k).__name__})"
     )
 

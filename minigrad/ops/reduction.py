@@ -14,9 +14,9 @@ from ..core import Op
 from ..dtypes import as_numpy, int64
 from ..tensor import Tensor, axis_of, wrap
 from .convert import cast
-from .elementwise import Sqrt, div, mul, square, sub
+from .elementwise import Sqrt, div, square, sub
 from .indexing import take_along_dim
-from .selection import eq, isnan, logical_or, masked_fill, maximum, minimum, where
+from .selection import eq, isnan, logical_or, masked_fill, maximum, minimum
 from .shape import broadcast_shapes, broadcast_to, named, reshape
 
 Dims = int | Sequence[int] | None
@@ -141,8 +141,6 @@ def _arg(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
         raise IndexError(
             f"{name}(): Expected reduction dim {dim} to have non-zero size, the tensor's shape is {tuple(x.shape)}"
         )
-    if x.array.dtype == bool:
-        raise RuntimeError(f"{name} is not implemented for bools")
     xp = namespace(x.array)
     if dim is None:
         index = xp.asarray(getattr(xp, name)(x.array.reshape(-1)))
@@ -154,28 +152,46 @@ def _arg(name: str, x: Tensor, dim: int | None, keepdim: bool) -> Tensor:
 
 def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The int64 index of the largest element along dim, or in the flattened tensor; the first of equals (torch.argmax)."""
+    if x.array.dtype == bool:
+        raise RuntimeError("argmax is not implemented for bools")
     return _arg("argmax", x, dim, keepdim)
 
 
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The int64 index of the smallest element along dim, or in the flattened tensor; the first of equals (torch.argmin)."""
+    if x.array.dtype == bool:
+        raise RuntimeError("argmin is not implemented for bools")
     return _arg("argmin", x, dim, keepdim)
 
 
-def _extreme(name: str, x: Tensor, axes: tuple[int, ...], keepdim: bool, error: type[Exception] = IndexError) -> Tensor:
-    """The extreme value along axes; equal ones share the gradient."""
+class Extreme(Op):
+    """y = max x, or min, over axes, kept as axes of size 1; equal extremes share g"""
+
+    keeps_output = True
+    fresh = True
+    f: str
+    axes: tuple[int, ...]
+    of_all: bool
+
+    def forward(self, x: Array) -> Array:
+        return getattr(x, self.f)(axis=self.axes, keepdims=True)
+
+    def backward(self, g: Tensor) -> Sequence[Tensor]:
+        (x,) = self.inputs
+        winners = eq(x, wrap(self.output.array))
+        if self.of_all:  # as torch: max() of nan sends the gradient there, amax() makes it nan
+            winners = logical_or(winners, isnan(x))
+        winners = cast(winners, x.array.dtype)
+        return (broadcast_to(g, x.array.shape) * div(winners, Sum.apply(winners, axes=self.axes, keepdim=True)),)
+
+
+def _extreme(name: str, x: Tensor, dim: Dims, keepdim: bool, of_all: bool = False) -> Tensor:
+    axes = axes_of(x, dim, name)
     if builtins.any(x.array.shape[axis] == 0 for axis in axes):
-        raise error(
+        raise (RuntimeError if dim is None else IndexError)(
             f"{name}(): Expected reduction dim to be specified for input.numel() == 0, or of non-zero size; the shape is {tuple(x.shape)}"
         )
-    shape = _kept_shape(x, axes)
-    y = wrap(getattr(x.array, name)(axis=axes or None, keepdims=True).reshape(shape))
-    if x.requires_grad:
-        ties = logical_or(eq(x, y), isnan(x))  # a nan is the extreme of all
-        count = cast(ties, x.array.dtype)
-        share = div(count, Sum.apply(count, axes=axes, keepdim=True))
-        # max = Σ share · x over the ties alone: elsewhere an infinite x would turn 0 · x into nan
-        y = Sum.apply(where(ties, mul(share, x), 0.0), axes=axes, keepdim=True)
+    y = Extreme.apply(x, f=name.removeprefix("a"), axes=axes, of_all=of_all)
     return y if keepdim else reshape(y, tuple([n for i, n in enumerate(x.array.shape) if i not in axes]))
 
 
@@ -183,7 +199,7 @@ def _max_or_min(name: str, x: Tensor, dim: Any, keepdim: bool) -> Any:
     if isinstance(dim, Tensor):
         return (maximum if name == "max" else minimum)(x, dim)
     if dim is None:
-        return named(name.title(), _extreme(name, x, axes_of(x, None, name), False, RuntimeError), variant=1)
+        return named(name.title(), _extreme(name, x, None, False, of_all=True), variant=1)
     index = _arg(f"arg{name}", x, dim, keepdim=True)
     axis = axis_of(x, dim, name)
     if x.ndim == 0:
@@ -210,12 +226,12 @@ def min(x: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 def amax(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The largest element along dims; equal ones share the gradient (torch.amax)."""
-    return named("Amax", _extreme("max", x, axes_of(x, dim, "amax"), keepdim))
+    return named("Amax", _extreme("amax", x, dim, keepdim))
 
 
 def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The smallest element along dims; equal ones share the gradient (torch.amin)."""
-    return named("Amin", _extreme("min", x, axes_of(x, dim, "amin"), keepdim))
+    return named("Amin", _extreme("amin", x, dim, keepdim))
 
 
 # ------------------------------------------------------------------------------------------------------ without gradient

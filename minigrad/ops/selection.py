@@ -207,7 +207,9 @@ def _bitwise(name: str, sign: str) -> Callable[..., Tensor]:
         if result_type(*xs).kind == "f":
             error = TypeError if len(xs) == 1 else NotImplementedError
             raise error(f"{name} is for bools and integers, not for floats")
-        arrays = [x.array if isinstance(x, Tensor) else x for x in (xs if len(xs) == 1 else operands(name, xs[0], xs[1]))]
+        arrays = [
+            x.array if isinstance(x, Tensor) else x for x in (xs if len(xs) == 1 else operands(name, xs[0], xs[1]))
+        ]
         return wrap(getattr(namespace(*arrays), name)(*arrays))
 
     f.__name__ = f.__qualname__ = name
