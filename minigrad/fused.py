@@ -250,10 +250,17 @@ def _check_loss(name: str, input: Tensor, target: Tensor, weight: Tensor | None,
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{reduction} is not a valid value for reduction: use 'mean', 'sum' or 'none'")
     if input.ndim == 0:
-        raise RuntimeError(f"{name}: input must have a class axis, (V,) or (N, V), got a single number")
+        raise (RuntimeError if name == "cross_entropy" else ValueError)(
+            f"{name}: input must have a class axis, (V,) or (N, V), got a single number"
+        )
     if input.array.dtype.kind != "f":
         raise NotImplementedError(f"{name}: input must be of a floating type, got {input.dtype}; use .float()")
-    classes = input.array.shape[_class_axis(input)]
+    axis = _class_axis(input)
+    if axis and target.ndim == 1 and len(target) != len(input):
+        raise ValueError(
+            f"{name}: Expected input batch_size ({len(input)}) to match target batch_size ({len(target)})."
+        )
+    classes = input.array.shape[axis]
     if weight is not None and weight.array.shape != (classes,):
         raise RuntimeError(
             f"{name}: weight should have one number for each of the {classes} classes, got {tuple(weight.shape)}"
@@ -298,8 +305,8 @@ def _rows_and_targets(
             f"{name}: input of shape {tuple(input.shape)} has its {classes} classes on axis {axis}, so target should be "
             f"of shape {expected}, got {tuple(target.shape)}"
         )
-        if input.ndim <= 2 and target.ndim <= 2 and target.array.shape[:1] != input.array.shape[: input.ndim - 1]:
-            raise ValueError(f"{sentence}: as many targets as inputs")
+        if input.ndim <= 2:
+            raise ValueError(sentence)
         raise RuntimeError(f"{sentence}. For (B, T, V) logits use logits.flatten(0, 1) and targets.flatten()")
     if input.ndim > 2:  # classes last
         input = Permute.apply(input, dims=(0, *range(2, input.ndim), 1))

@@ -54,6 +54,10 @@ class Optimizer:
             TypeError: something that is not a tensor.
             ValueError: a tensor that is not a leaf, or is in a group already.
         """
+        if not isinstance(param_group, dict):
+            raise TypeError(
+                f"param_group must be a dict, got {type(param_group).__name__}: write {{'params': [...], 'lr': ...}}"
+            )
         params = param_group["params"]
         if isinstance(params, set):
             raise TypeError(

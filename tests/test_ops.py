@@ -649,7 +649,7 @@ x.masked_fill(x.isnan(), 0) ; x.where(x > 0, 1.0) ; t.relu(x) * x ; F.softmax(x[
 x.max(0).values
 """)
 PAIRED = listed("""
-x + y ; x - y ; x * y ; x / y ; x ** y ; t.maximum(x, y) ; t.minimum(x, y) ; t.where(x > y, x, y) ; x % y
+x + y ; x - y ; x * y ; x / y ; x ** y ; t.maximum(x, y) ; t.minimum(x, y) ; t.where(x > y, x, y)
 """)
 PAIRED_VALUES = listed("""
 x.detach() // y.detach() ; t.div(x.detach(), y.detach(), rounding_mode='trunc') ; x == y ; x < y ; x >= y ; t.isnan(x)

@@ -14,7 +14,7 @@ class _Numbered(Module):
     """Modules in order, as the attributes "0", "1", ..."""
 
     def _list(self) -> list[Module]:
-        return list(self.children())
+        return [module for _, module in self._own_modules()]
 
     def __len__(self) -> int:
         return len(self._list())
@@ -96,28 +96,28 @@ class ModuleDict(Module):
             self.add_module(name, module)
 
     def __getitem__(self, name: str) -> Module:
-        return dict(self.named_children())[name]
+        return dict(self._own_modules())[name]
 
     def __setitem__(self, name: str, module: Module) -> None:
         self.add_module(name, module)
 
     def __len__(self) -> int:
-        return len(dict(self.named_children()))
+        return len(dict(self._own_modules()))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict(self.named_children()))
+        return iter(dict(self._own_modules()))
 
     def __contains__(self, name: str) -> bool:
-        return name in dict(self.named_children())
+        return name in dict(self._own_modules())
 
     def keys(self) -> Iterable[str]:
         """The names."""
-        return dict(self.named_children()).keys()
+        return dict(self._own_modules()).keys()
 
     def values(self) -> Iterable[Module]:
         """The modules."""
-        return dict(self.named_children()).values()
+        return dict(self._own_modules()).values()
 
     def items(self) -> Iterable[tuple[str, Module]]:
         """The (name, module) pairs."""
-        return dict(self.named_children()).items()
+        return dict(self._own_modules()).items()

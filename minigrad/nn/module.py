@@ -84,11 +84,9 @@ class Module:
         if isinstance(value, Parameter):
             names[name] = None
         elif name in names and value is not None:
-            if isinstance(value, Tensor) or not isinstance(value, Module):
-                raise TypeError(
-                    f"cannot assign '{type(value).__name__}' as parameter '{name}' (minigrad.nn.Parameter or None expected)"
-                )
-            del names[name]
+            raise TypeError(
+                f"cannot assign '{type(value).__name__}' as parameter '{name}' (minigrad.nn.Parameter or None expected)"
+            )
         elif name in self.__dict__.get("_buffers", {}) and not isinstance(value, Tensor | None):
             raise TypeError(f"cannot assign '{type(value).__name__}' as buffer '{name}' (Tensor or None expected)")
         elif isinstance(self.__dict__.get(name), Module) and not isinstance(value, Module | None):
@@ -161,27 +159,33 @@ class Module:
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules that are attributes of this one, each once."""
         seen = set()
-        for name, value in vars(self).items():
-            if isinstance(value, Module) and value not in seen:
-                seen.add(value)
-                yield name, value
+        for name, child in self._own_modules():
+            if child not in seen:
+                seen.add(child)
+                yield name, child
 
     def children(self) -> Iterator[Module]:
         """The modules that are attributes of this one."""
         return (child for _, child in self.named_children())
 
-    def named_modules(self, prefix: str = "", _seen: set[Module] | None = None) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with dotted names, each once."""
+    def named_modules(
+        self, prefix: str = "", remove_duplicate: bool = True, _seen: set[Module] | None = None
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with dotted names; one used twice comes once, unless remove_duplicate=False."""
         seen = set() if _seen is None else _seen
         if self not in seen:
-            seen.add(self)
+            if remove_duplicate:
+                seen.add(self)
             yield prefix, self
-            for name, child in self.named_children():
-                yield from child.named_modules(f"{prefix}.{name}" if prefix else name, seen)
+            for name, child in self._own_modules():
+                yield from child.named_modules(f"{prefix}.{name}" if prefix else name, remove_duplicate, seen)
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
+
+    def _own_modules(self) -> Iterator[tuple[str, Module]]:
+        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
 
     def _own_parameters(self) -> Iterator[tuple[str, Parameter]]:
         return ((name, p) for name in self._parameter_names if (p := getattr(self, name)) is not None)
@@ -193,7 +197,7 @@ class Module:
         self, own: Callable[[Module], Iterator[tuple[str, Any]]], prefix: str, recurse: bool, dedupe: bool
     ) -> Iterator[tuple[str, Any]]:
         seen: set[Tensor] = set()
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+        for path, module in self.named_modules(prefix, dedupe) if recurse else [(prefix, self)]:
             for name, x in own(module):
                 if not (dedupe and x in seen):
                     seen.add(x)
@@ -241,9 +245,8 @@ class Module:
         state: dict[str, Tensor] = {}
         for name, x in [*self._own_parameters(), *((n, b) for n, b in self._own_buffers() if self._buffers[n])]:
             state[prefix + name] = x.detach()
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                state |= value.state_dict(f"{prefix}{name}.")
+        for name, module in self._own_modules():
+            state |= module.state_dict(f"{prefix}{name}.")
         return state
 
     @no_grad()

@@ -60,7 +60,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             requires_grad,
         )
     if isinstance(data, str):
-        raise TypeError(f"tensor: expected numbers, got the text {data!r:.40}")
+        raise TypeError(f"tensor: expected numbers, got {data!r:.40} (str)")
     array = _from_lists(data)
     if dtype is not None:
         to = as_numpy(dtype)

@@ -244,7 +244,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
         IndexError: out of range, too many indices, a mask of another shape.
         TypeError: an index of another type.
     """
-    return _read(x, *_parse(x, key))
+    y = _read(x, *_parse(x, key))
+    return named("Alias", y) if key is Ellipsis else y
 
 
 def _read(x: Tensor, basic: tuple[Any, ...], advanced: dict[int, Index]) -> Tensor:
@@ -252,7 +253,7 @@ def _read(x: Tensor, basic: tuple[Any, ...], advanced: dict[int, Index]) -> Tens
     if any(k != slice(None) for k in basic):
         y = _label(Slice.apply(x, key=basic), basic)
     if not advanced:
-        return y if y is not x else named("Slice" if basic else "Alias", Slice.apply(x, key=(slice(None),) * x.ndim))
+        return y if y is not x else named("Slice", Slice.apply(x, key=(slice(None),) * x.ndim))
     return named("Index", _getitem_advanced(y, advanced))
 
 
