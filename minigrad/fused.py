@@ -258,7 +258,8 @@ def _check_loss(name: str, input: Tensor, target: Tensor, weight: Tensor | None,
     axis = _class_axis(input)
     if axis and target.ndim == 1 and len(target) != len(input):
         raise ValueError(
-            f"{name}: Expected input batch_size ({len(input)}) to match target batch_size ({len(target)})."
+            f"{name}: Expected input batch_size ({len(input)}) to match target batch_size ({len(target)}): "
+            f"input is {tuple(input.shape)} and target {tuple(target.shape)}"
         )
     classes = input.array.shape[axis]
     if weight is not None and weight.array.shape != (classes,):
@@ -305,7 +306,7 @@ def _rows_and_targets(
             f"{name}: input of shape {tuple(input.shape)} has its {classes} classes on axis {axis}, so target should be "
             f"of shape {expected}, got {tuple(target.shape)}"
         )
-        if input.ndim <= 2:
+        if input.ndim <= 2 and target.array.shape != input.array.shape:
             raise ValueError(sentence)
         raise RuntimeError(f"{sentence}. For (B, T, V) logits use logits.flatten(0, 1) and targets.flatten()")
     if input.ndim > 2:  # classes last

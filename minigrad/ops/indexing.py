@@ -99,6 +99,8 @@ def checked(index: Index, shape: Sequence[int], name: str, from_end: bool) -> In
     rows, ids = shape[0], array_of(index)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name}: ids must be integers, got {ids.dtype} (shape {tuple(ids.shape)})")
+    if ids.dtype == np.uint64:  # NumPy would mix it with int64 to float64
+        index = ids = np.minimum(ids, np.iinfo(np.int64).max).astype(np.int64)
     if ids.size == 0:
         return index
     low, high = int(ids.min()), int(ids.max())
