@@ -9,6 +9,7 @@ python examples/token_embeddings.py --device cuda    # the same on a GPU, with C
 from __future__ import annotations
 
 import argparse
+import math
 
 import minigrad as torch
 from minigrad.data import create_dataloader, fetch_verdict_text, gpt2_tokenizer, offline_text, read_text
@@ -22,8 +23,8 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--text", metavar="FILE", help="train on this file")
     source.add_argument("--verdict", action="store_true", help="train on Edith Wharton's The Verdict")
-    parser.add_argument("--steps", type=int, default=40, help="SGD steps (default 40)")
-    parser.add_argument("--lr", type=float, default=8.0, help="learning rate (default 8)")
+    parser.add_argument("--steps", type=int, default=60, help="SGD steps (default 60)")
+    parser.add_argument("--lr", type=float, default=32.0, help="learning rate (default 32)")
     parser.add_argument("--seed", type=int, default=123)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args()
@@ -86,18 +87,21 @@ def main() -> None:
     title("SGD")
     parameters = [*token_embedding_layer.parameters(), *pos_embedding_layer.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=options.lr)
-    batches = create_dataloader(raw_text, batch_size=64, max_length=LENGTH, stride=LENGTH, shuffle=True)
-    print(f"loss before: {loss.item():.4f}")
+    batches = create_dataloader(raw_text, batch_size=16, max_length=LENGTH, stride=LENGTH, shuffle=True)
+    print(
+        f"guessing evenly among {tokenizer.n_vocab:,} tokens: {math.log(tokenizer.n_vocab):.4f}; the first batch: {loss.item():.4f}"
+    )
     recent = []
-    for step, (inputs, targets) in zip(range(1, options.steps + 1), batches, strict=False):
+    for step, (x, y) in zip(range(1, options.steps + 1), batches, strict=False):
         optimizer.zero_grad()
-        loss = next_token_loss(inputs.to(options.device), targets.to(options.device))
+        loss = next_token_loss(x.to(options.device), y.to(options.device))
         loss.backward()
         optimizer.step()
         recent.append(loss.item())
-        if step % 10 == 0 or step == options.steps:
-            print(f"step {step:3d}  loss, mean of the last {len(recent)}: {sum(recent) / len(recent):.4f}")
+        if step % 20 == 0 or step == options.steps:
+            print(f"step {step:3d}: mean loss of {len(recent)} shuffled batches {sum(recent) / len(recent):.4f}")
             recent.clear()
+    print(f"the first batch again: {next_token_loss(inputs, targets).item():.4f}")
 
 
 def title(text: str) -> None:
