@@ -9,6 +9,7 @@ python examples/token_embeddings.py --device cuda    # the same on a GPU, with C
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 
 import minigrad as torch
@@ -23,12 +24,26 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--text", metavar="FILE", help="train on this file")
     source.add_argument("--verdict", action="store_true", help="train on Edith Wharton's The Verdict")
-    parser.add_argument("--steps", type=int, default=60, help="SGD steps (default 60)")
+    parser.add_argument("--steps", type=int, default=40, help="SGD steps (default 40)")
     parser.add_argument("--lr", type=float, default=32.0, help="learning rate (default 32)")
-    parser.add_argument("--seed", type=int, default=123)
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--seed", type=int, default=123, help="of the random stream (default 123)")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args()
-    raw_text = read_text(options.text) if options.text else fetch_verdict_text() if options.verdict else offline_text()
+    try:
+        torch.zeros(1, device=options.device)  # a missing GPU shows here, before any work is done
+        raw_text = (
+            fetch_verdict_text()
+            if options.verdict
+            else read_text(options.text)
+            if options.text is not None
+            else offline_text()
+        )
+        run(raw_text, options)
+    except (OSError, ValueError, torch.BackendUnavailable) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+def run(raw_text: str, options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
 
     title("Text and tokens")
@@ -41,6 +56,10 @@ def main() -> None:
     title("Sliding windows and batches")
     dataloader = create_dataloader(raw_text, batch_size=BATCH, max_length=LENGTH, stride=LENGTH, shuffle=False)
     print(dataloader.report())
+    if len(dataloader) == 0:
+        raise ValueError(
+            f"the text is too short for one batch of {BATCH} windows of {LENGTH} tokens: it needs {BATCH * LENGTH + 1} tokens"
+        )
     inputs, targets = (x.to(options.device) for x in next(iter(dataloader)))
     print(f"Inputs:\n{inputs}\nTargets:\n{targets}\nInputs shape: {inputs.shape}")
 
@@ -87,7 +106,8 @@ def main() -> None:
     title("SGD")
     parameters = [*token_embedding_layer.parameters(), *pos_embedding_layer.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=options.lr)
-    batches = create_dataloader(raw_text, batch_size=16, max_length=LENGTH, stride=LENGTH, shuffle=True)
+    loader = create_dataloader(raw_text, batch_size=16, max_length=LENGTH, stride=LENGTH, shuffle=True, drop_last=False)
+    batches = (batch for _ in itertools.count() for batch in loader)  # one shuffled pass after another
     print(
         f"guessing evenly among {tokenizer.n_vocab:,} tokens: {math.log(tokenizer.n_vocab):.4f}; the first batch: {loss.item():.4f}"
     )

@@ -6,6 +6,8 @@ that are rows), fused.py, nn/, optim.py, random.py, data/.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
 
 # isort: off
@@ -37,11 +39,11 @@ from .dtypes import (
 from .backend import BackendUnavailable
 from .printing import set_printoptions
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from .tensor import Tensor
+from .tensor import Tensor, is_tensor, numel
 from . import core, methods
 from .core import Op
 from .sparse import RowSparse
-from .random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from .random import Generator, default_generator, initial_seed, manual_seed, seed
 from .ops.creation import (
     arange,
     as_tensor,
@@ -53,6 +55,7 @@ from .ops.creation import (
     full,
     full_like,
     get_default_device,
+    get_rng_state,
     linspace,
     multinomial,
     normal,
@@ -65,10 +68,12 @@ from .ops.creation import (
     randn_like,
     randperm,
     set_default_device,
+    set_rng_state,
     tensor,
     zeros,
     zeros_like,
 )
+from .ops.convert import promote_types, result_type
 from .ops.elementwise import (
     abs,
     add,
@@ -123,7 +128,7 @@ from .ops.selection import (
 )
 from .ops.indexing import gather, index_select, nonzero, scatter_add, take_along_dim, tril, triu
 from .ops.linalg import bmm, dot, matmul, mm, outer
-from .ops.reduction import all, allclose, amax, amin, any, argmax, argmin, equal, max, mean, min, std, sum, var
+from .ops.reduction import all, allclose, amax, amin, any, argmax, argmin, equal, max, mean, min, norm, std, sum, var
 from .ops.shape import (
     broadcast_to,
     cat,
@@ -145,25 +150,34 @@ from .fused import log_softmax, softmax
 from . import autograd, cuda, data, nn, optim, utils
 # isort: on
 
+# fmt: off
+__all__ = [
+    "abs", "add", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "as_tensor", "autograd",
+    "BackendUnavailable", "bernoulli", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool",
+    "broadcast_to", "cat", "ceil", "chunk", "clamp", "clone", "cos", "cuda", "data", "default_generator", "device",
+    "div", "dot", "double", "dtype", "empty", "empty_like", "enable_grad", "eq", "equal", "exp", "eye", "flatten",
+    "float", "float16", "float32", "float64", "floor", "floor_divide", "from_numpy", "full", "full_like", "gather",
+    "ge", "Generator", "get_default_device", "get_default_dtype", "get_rng_state", "gt", "half", "index_select",
+    "inference_mode", "initial_seed", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "is_tensor",
+    "isfinite", "isinf", "isnan", "le", "linspace", "log", "log_softmax", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "long", "lt", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean",
+    "min", "minimum", "mm", "mul", "multinomial", "narrow", "ne", "neg", "nn", "no_grad", "nonzero", "norm",
+    "normal", "numel", "ones", "ones_like", "Op", "optim", "outer", "permute", "positive", "pow", "promote_types",
+    "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "reciprocal", "relu", "remainder", "reshape",
+    "result_type", "round", "RowSparse", "rsqrt", "scatter_add", "seed", "set_default_device", "set_default_dtype",
+    "set_grad_enabled", "set_printoptions", "set_rng_state", "short", "sigmoid", "sign", "sin", "Size", "softmax",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "t", "take_along_dim", "tanh", "tensor",
+    "Tensor", "transpose", "tril", "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unsqueeze",
+    "utils", "var", "where", "zeros", "zeros_like",
+]
+# fmt: on
 
-def is_tensor(x: object) -> bool:  # type: ignore[valid-type]
-    """True if x is a Tensor (torch.is_tensor)."""
-    return isinstance(x, Tensor)
+if not TYPE_CHECKING:  # a type checker shall report unknown names itself
 
+    def __getattr__(name: str):
+        """Asked for what is not here: say so, and name the nearest thing that is."""
+        from difflib import get_close_matches
 
-def numel(x: Tensor) -> int:  # type: ignore[valid-type]
-    """The number of elements (torch.numel)."""
-    return x.numel()
-
-
-def promote_types(a: dtype, b: dtype) -> dtype:
-    """The common type of two dtypes (torch.promote_types)."""
-    return dtypes.ours(dtypes.promote(a.numpy, b.numpy))
-
-
-def result_type(a: object, b: object) -> dtype:
-    """The type of an operation on a and b, tensors or numbers (torch.result_type)."""
-    return dtypes.ours(dtypes.result_type(a, b))
-
-
-from . import dtypes  # noqa: E402
+        near = get_close_matches(name, __all__, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "the README lists what it is not"
+        raise AttributeError(f"minigrad, the part of torch that a GPT needs, has no {name!r}: {hint}")

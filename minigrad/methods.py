@@ -33,6 +33,7 @@ def _to(dtype: dtypes.dtype) -> Any:
     def method(x: Tensor) -> Tensor:
         return cast(x, dtype.numpy)
 
+    method.__name__ = method.__qualname__ = dtype.name
     method.__doc__ = f"This tensor as {dtype.name}; itself if it is."
     return method
 
@@ -107,6 +108,7 @@ class TensorMethods:
     mean = reduction.mean
     var = reduction.var
     std = reduction.std
+    norm = reduction.norm
     max = reduction.max
     min = reduction.min
     amax = reduction.amax

@@ -34,6 +34,10 @@ class Optimizer:
             raise TypeError(
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got a Tensor: write [tensor]"
             )
+        if hasattr(params, "parameters"):
+            raise TypeError(
+                f"params must be an iterable of Tensors, got the module {type(params).__name__}: write its .parameters()"
+            )
         self.defaults = defaults
         self.state: dict[Tensor, dict[str, Any]] = {}
         self.param_groups: list[dict[str, Any]] = []

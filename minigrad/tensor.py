@@ -434,3 +434,13 @@ def axis_of(x: Tensor, dim: int, what: str) -> int:
     if not -n <= dim < n:
         raise IndexError(f"{what}: Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
     return int(dim) % n
+
+
+def is_tensor(x: object) -> bool:
+    """True if x is a Tensor (torch.is_tensor)."""
+    return isinstance(x, Tensor)
+
+
+def numel(x: Tensor) -> int:
+    """The number of elements (torch.numel)."""
+    return x.numel()

@@ -435,3 +435,12 @@ def test_every_public_method_of_a_module_is_documented() -> None:
 
 def test_every_file_says_what_it_is_for() -> None:
     assert [path.name for path in sources() if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
+def test_the_public_names_are_listed():
+    """__all__, which editors and type checkers read, is what `import minigrad` offers; another name gets a hint."""
+    here = {name for name, value in vars(mg).items() if not name.startswith("_") and name != "annotations"}
+    rooms = {path.stem for path in PACKAGE.iterdir()} - set(mg.__all__)
+    assert here - rooms - {"TYPE_CHECKING"} == set(mg.__all__)
+    with pytest.raises(AttributeError, match="'transpos': did you mean transpose"):
+        _ = mg.transpos

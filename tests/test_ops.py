@@ -435,6 +435,8 @@ DIFFERENTIABLE: list[Row] = [
     # reductions
     *rows(one(), "t.sum(x)", "t.mean(x)", "t.sum(x, dim, flag)", "x.sum(several, keepdim=flag)", "x.mean(several, flag)"),
     *rows(one(), "x.sum(dtype=t.float64)", "x.mean(dim, dtype=t.float64)", "t.mean(x, dim=dim, keepdim=flag)"),
+    *rows(one(), "x.norm()", "t.norm(x, 1, dim)", "x.norm(2, dim, keepdim=flag)"),
+    *rows(one(full=True), "x.norm(float('inf'), dim)"),
     *rows(several_numbers(), "t.var(x)", "t.std(x)", "x.var(several or None, keepdim=flag)", "x.std(several or None, keepdim=flag)"),
     *rows(several_numbers(), "x.var(dim, unbiased=flag)", "x.std(dim, unbiased=flag)", "x.var(flag)", "x.var(dim, correction=0)"),
     *rows(one(full=True), "t.max(x)", "t.min(x)", "t.max(x, dim, flag)", "t.min(x, dim, keepdim=flag)"),

@@ -6,6 +6,7 @@ which they were assigned.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -240,9 +241,9 @@ class Module:
 
     # ---- saving and loading
 
-    def state_dict(self, prefix: str = "") -> dict[str, Tensor]:
+    def state_dict(self, prefix: str = "") -> OrderedDict[str, Tensor]:
         """Parameters and persistent buffers by dotted name, detached, sharing memory with the module."""
-        state: dict[str, Tensor] = {}
+        state: OrderedDict[str, Tensor] = OrderedDict()
         for name, x in [*self._own_parameters(), *((n, b) for n, b in self._own_buffers() if self._buffers[n])]:
             state[prefix + name] = x.detach()
         for name, module in self._own_modules():

@@ -83,3 +83,13 @@ def floating(x: Tensor) -> Tensor:
     if not isinstance(x, Tensor):
         raise TypeError(f"expected a Tensor, got {type(x).__name__}")
     return x if x.array.dtype.kind == "f" else cast(x, default_float())
+
+
+def promote_types(a: dtypes.dtype, b: dtypes.dtype) -> dtypes.dtype:
+    """The common type of two dtypes (torch.promote_types)."""
+    return dtypes.ours(dtypes.promote(a.numpy, b.numpy))
+
+
+def result_type(a: Any, b: Any) -> dtypes.dtype:
+    """The type of an operation on a and b, tensors or numbers (torch.result_type)."""
+    return dtypes.ours(dtypes.result_type(a, b))

@@ -344,3 +344,13 @@ def multinomial(
     """int64 indices drawn with the probabilities p, which need not add up to 1, along the last axis (torch.multinomial)."""
     draws = _generator(generator).multinomial(backend.to_numpy(p.array), num_samples, replacement)
     return _finish(draws, p.device, False)
+
+
+def get_rng_state() -> Tensor:
+    """The state of the default random stream: 5056 bytes, uint8, as torch lays them out (torch.get_rng_state)."""
+    return wrap(random.get_rng_state())
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Continue the default random stream from get_rng_state's bytes, or torch's (torch.set_rng_state)."""
+    random.set_rng_state(new_state.array if isinstance(new_state, Tensor) else new_state)

@@ -99,34 +99,36 @@ def checked(index: Index, shape: Sequence[int], name: str, from_end: bool) -> In
     rows, ids = shape[0], array_of(index)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name}: ids must be integers, got {ids.dtype} (shape {tuple(ids.shape)})")
-    if ids.dtype == np.uint64:  # NumPy would mix it with int64 to float64
-        index = ids = np.minimum(ids, np.iinfo(np.int64).max).astype(np.int64)
     if ids.size == 0:
-        return index
+        return ids.astype(np.int64) if ids.dtype == np.uint64 else index  # NumPy mixes uint64 and int64 to float64
     low, high = int(ids.min()), int(ids.max())
     if high < rows and low >= 0:
-        return index
+        return ids.astype(np.int64) if ids.dtype == np.uint64 else index
     if high >= rows or low < (-rows if from_end else 0):
         raise _out_of_range(backend.to_numpy(ids), shape, name, from_end)
     return namespace(ids).where(ids < 0, ids + rows, ids)
 
 
 def _out_of_range(index: np.ndarray, shape: Sequence[int], name: str, from_end: bool) -> IndexError:
-    bad = np.argwhere((index >= shape[0]) | (index < (-shape[0] if from_end else 0)))
+    rows = shape[0]
+    bad = np.argwhere((index >= rows) | (index < (-rows if from_end else 0)))
     first = tuple(bad[0].tolist())
     where = f"[{', '.join(map(str, first))}]" if first else ""
-    what = f"{name}: ids{where} = {index[first]}, but the table has " + (
-        f"rows 0..{shape[0] - 1} (shape {tuple(shape)})" if shape[0] else f"no rows (shape {tuple(shape)})"
-    )
     count = f"{len(bad)} of {index.size} ids {'is' if len(bad) == 1 else 'are'} out of range" + (
         f"; first: {where}" if where else ""
     )
     if from_end:
-        return IndexError(f"{what}. {count}.")
+        allowed = f"0..{rows - 1}, or -{rows}..-1 from the end" if rows else "nothing"
+        return IndexError(
+            f"{name}{where} = {index[first]} is out of bounds for an axis of size {rows}, which takes {allowed}. {count}."
+        )
+    table = f"rows 0..{rows - 1}" if rows else "no rows"
     hint = "Is vocab_size smaller than the tokenizer's n_vocab?"
     if index[first] < 0:
         hint = "Negative ids do not count from the end here; for padding use padding_idx (in an embedding) or ignore_index (in a loss)."
-    return IndexError(f"{what}. {count}. {hint}")
+    return IndexError(
+        f"{name}: ids{where} = {index[first]}, but the table has {table} (shape {tuple(shape)}). {count}. {hint}"
+    )
 
 
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ one. The random ones fill memory from torch's stream.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ def _in_place(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
         old = x.before_write(name)
         return x.rewrite(f(old, *args, **options), old, name)
 
+    wraps(f)(method)  # for its signature
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"{f.__name__}, in place. Returns this tensor."
     return method

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Array
+from ..backend import Array, quiet
 from ..core import Op
 from ..dtypes import result_type
 from ..tensor import Tensor
@@ -21,6 +21,7 @@ class MatMul(Op):
     fresh = True
     label = "MmBackward0"
 
+    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         return x @ y
 

@@ -14,7 +14,7 @@ from ..core import Op
 from ..dtypes import as_numpy, int64
 from ..tensor import Tensor, axis_of, wrap
 from .convert import cast
-from .elementwise import Sqrt, div, square, sub
+from .elementwise import Sqrt, abs, div, square, sub
 from .indexing import take_along_dim
 from .selection import eq, isnan, logical_or, masked_fill, maximum, minimum
 from .shape import broadcast_shapes, broadcast_to, named, reshape
@@ -232,6 +232,26 @@ def amax(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
 def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     """The smallest element along dims; equal ones share the gradient (torch.amin)."""
     return named("Amin", _extreme("amin", x, dim, keepdim))
+
+
+def norm(x: Tensor, p: float = 2.0, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """(Σ |x|ᵖ)^(1/p) along dim, or of everything, for p = 1, 2 or inf (torch.norm); the gradient at 0 is 0.
+
+    Raises:
+        NotImplementedError: another p.
+        RuntimeError: x is not floating point.
+    """
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"norm: expected a floating point tensor, got {x.dtype}")
+    if p == 1:
+        y = sum(abs(x), dim, keepdim)
+    elif p == 2:
+        y = Root.apply(sum(square(x), dim, keepdim))
+    elif p == float("inf"):
+        y = amax(abs(x), dim, keepdim)
+    else:
+        raise NotImplementedError(f"norm: p must be 1, 2 or inf, got {p}")
+    return named("LinalgVectorNorm", y)
 
 
 # ------------------------------------------------------------------------------------------------------ without gradient

@@ -1,5 +1,5 @@
-"""torch.utils' names; the loader itself is minigrad.data."""
+"""torch.utils' names."""
 
-from .. import data
+from . import data
 
 __all__ = ["data"]
