@@ -180,7 +180,7 @@ def coalesce(index: Array, y: Array, rows: int) -> tuple[Array, Array]:
     by_count = (-count).argsort(kind="stable")  # rows that occur often first: layer r below is then a prefix
     start, count = start[by_count], count[by_count]
     sums = y[order[start]]
-    sums += 0.0  # 0 + (-0) is +0, as in a sum that starts from zero
+    sums += y.dtype.type(0)  # 0 + (-0) is +0, as in a sum that starts from zero
     # Layer r adds the r-th occurrence of every row that has one. Rows with many occurrences are summed each by itself,
     # except where a row is one number: NumPy would sum those in pairs, not in order.
     layers = int(count[0]) if sums[0].size == 1 else min(int(count[0]), 12)
@@ -188,7 +188,7 @@ def coalesce(index: Array, y: Array, rows: int) -> tuple[Array, Array]:
     for r in range(1, layers):
         sums[: alive[r]] += y[order[start[: alive[r]] + r]]
     for i in range(alive[layers]):
-        np.add.reduce(y[order[start[i] : start[i] + count[i]]], axis=0, out=sums[i], initial=0.0)
+        np.add.reduce(y[order[start[i] : start[i] + count[i]]], axis=0, out=sums[i], initial=0)
     return in_order[start], sums
 
 

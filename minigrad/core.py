@@ -47,6 +47,8 @@ class Op:
     """backward reads self.output."""
     fresh: ClassVar[bool] = False
     """Every array that backward returns was made there and is kept by nobody else, so the engine may add to it in place."""
+    moves: ClassVar[bool] = False
+    """backward returns its g, or a view of all of it, to the one input: who owned g owns the result."""
     view: ClassVar[bool] = False
     """The result may share memory with the first input."""
     label: str = "OpBackward0"
@@ -155,6 +157,7 @@ class Op:
             raise self._changed(f"its result of shape {tuple(array.shape)}")
         y = wrap(array)
         y.op, y._requires_grad = self, True
+        y._version, y._epoch = version, version.rewrites
         return y
 
     def save(self, *values: Any) -> None:
@@ -331,12 +334,17 @@ def pull(
         for op in ops_behind(outputs, targets):
             if op not in cotangents.of:
                 continue
-            g = dense(cotangents.of[op])
+            held = cotangents.of[op]
+            g = dense(held)
+            mine = op in cotangents.owned or g is not held
             if op.retained is None and (targets is None or op not in targets):
                 del cotangents.of[op]
+            else:
+                mine = False
+            fresh = op.fresh or (op.moves and mine)
             for i, (gx, parent) in enumerate(zip(op.gradients(g), op.parents, strict=True)):
                 if gx is not None and parent is not None:
-                    cotangents.collect(parent, _fitting(gx, parent, op, i), op.fresh)
+                    cotangents.collect(parent, _fitting(gx, parent, op, i), fresh)
             if not retain_graph:
                 op.free()
         for slot in cotangents.of:
@@ -376,7 +384,7 @@ def backward(
     """Add d self / d leaf, weighted by `gradient`, to `.grad` of every leaf that requires it (torch.Tensor.backward).
 
     Gradients accumulate: a second backward, of this or another graph, adds to what is there. If anything raises, no
-    `.grad` has changed.
+    `.grad` has changed, but part of the graph may have been freed.
 
     Args:
         gradient: the cotangent, of this tensor's shape; may be left out for a single number.
@@ -400,6 +408,11 @@ def backward_all(
     inputs: Sequence[Tensor] | None = None,
 ) -> None:
     """`backward` of several tensors at once."""
+    for i, x in enumerate(inputs or ()):
+        if not x._requires_grad:
+            raise RuntimeError(
+                f"One of the differentiated Tensors does not require grad: inputs[{i}], of shape {tuple(x.shape)}"
+            )
     targets = None if inputs is None else {x.slot for x in inputs}
     retain = create_graph if retain_graph is None else retain_graph
     seeds = [_seed(y, g, i) for i, (y, g) in enumerate(zip(outputs, gradients, strict=True))]
@@ -427,6 +440,12 @@ def grad(
         grad_outputs: for each output its cotangent; None for a single number.
         create_graph: record the computation, so that the gradients can be differentiated.
         allow_unused: give None for an input that the outputs do not depend on, instead of raising RuntimeError.
+
+    Returns:
+        One gradient per input, of its shape. With create_graph they may share memory with each other or grad_outputs.
+
+    Raises:
+        RuntimeError: as backward; an input does not require grad, or was not used.
     """
     ys = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     xs = [inputs] if isinstance(inputs, Tensor) else list(inputs)

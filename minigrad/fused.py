@@ -162,28 +162,30 @@ class CrossEntropy(Fused):
     weight: Array
 
     def params(self) -> dict[str, Any]:
-        return {"target": self.target, "weight": self.weight}
+        _, target, weight = self.saved
+        return {"target": target, "weight": weight}
 
     @quiet
     def forward(self, logits: Array) -> Array:
         xp = namespace(logits)
-        rows, target = xp.arange(len(logits)), array_of(self.target)
+        target, weight = self.__dict__.pop("target"), self.__dict__.pop("weight")
+        rows = xp.arange(len(logits))
         y = _centered(logits)
-        at_target = y[rows, target]
+        at_target = y[rows, array_of(target)]
         xp.exp(y, out=y)
         total = y.sum(axis=-1, keepdims=True)
         y /= total
-        self.save(y, self.target)
+        self.save(y, target, weight)
         losses = xp.log(total[:, 0]) - at_target
-        return xp.where(self.weight != 0, losses * self.weight, 0)
+        return xp.where(weight != 0, losses * weight, 0)
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
-        y, target = self.saved
-        g = g * self.weight
+        y, target, weight = self.saved
+        g = g * weight
         gx = y * g[:, None]
         gx[namespace(g).arange(len(gx)), array_of(target)] -= g
-        if not self.weight.all():
-            gx[self.weight == 0] = 0
+        if not weight.all():
+            gx[weight == 0] = 0
         return (gx,)
 
 
@@ -262,6 +264,11 @@ def _check_loss(name: str, input: Tensor, target: Tensor, weight: Tensor | None,
             f"input is {tuple(input.shape)} and target {tuple(target.shape)}"
         )
     classes = input.array.shape[axis]
+    if weight is not None and (weight.requires_grad or weight.array.dtype != input.array.dtype):
+        raise RuntimeError(
+            f"{name}: weight must be a constant of the input's type {input.dtype}, got {weight.dtype}"
+            + (" that requires grad" if weight.requires_grad else "")
+        )
     if weight is not None and weight.array.shape != (classes,):
         raise RuntimeError(
             f"{name}: weight should have one number for each of the {classes} classes, got {tuple(weight.shape)}"

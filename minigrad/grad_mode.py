@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
+from functools import wraps
 from typing import Any, ClassVar
 
 
@@ -44,6 +46,25 @@ class set_grad_enabled(ContextDecorator):
 class _Setting(ContextDecorator):
     enabled: ClassVar[bool]
     before: bool
+
+    def __call__(self, function: Any) -> Any:
+        if not inspect.isgeneratorfunction(function):
+            return super().__call__(function)
+
+        @wraps(function)
+        def generate(
+            *args: Any, **kwargs: Any
+        ) -> Any:  # the mode holds while the generator runs, not between its values
+            generator, value = function(*args, **kwargs), None
+            try:
+                while True:
+                    with self._recreate_cm():
+                        item = generator.send(value)
+                    value = yield item
+            except StopIteration as end:
+                return end.value
+
+        return generate
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         setting = super().__new__(cls)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import Array, namespace
+from .backend import Array, namespace, quiet
 from .grad_mode import enable_grad, no_grad
 from .sparse import RowSparse
 from .tensor import Tensor, wrap
@@ -99,12 +99,13 @@ class Optimizer:
             for p in group["params"]:
                 if set_to_none:
                     p.grad = None
-                elif p.grad is not None:
-                    p.grad.detach_().zero_()
+                elif p._grad is not None:
+                    p._grad.detach_().zero_()
 
+    @quiet
     @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter that has a gradient. `closure`, if given, computes the loss and gradients first.
+        """Move every parameter that has a gradient; others stay. `closure`, if given, computes the loss and gradients first.
 
         Returns:
             What closure returned.
@@ -117,8 +118,11 @@ class Optimizer:
             for p in group["params"]:
                 if p._grad is not None:
                     p.writable("optimizer step")
-                    self.update(p, p._grad, self.state.setdefault(p, {}), group)
+                    state = self.state.get(p, {})
+                    self.update(p, p._grad, state, group)
                     p.written()
+                    if state:
+                        self.state[p] = state
         return loss
 
     def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -202,6 +206,8 @@ def blocks(g: Tensor | RowSparse) -> Blocks:
 
 class SGD(Optimizer):
     """p ← p - lr g, with momentum b ← μ b + (1 - dampening) g in place of g (torch.optim.SGD).
+
+    Without momentum and weight decay, only those rows of an embedding table are touched that the batch used.
 
     Args:
         lr: learning rate.

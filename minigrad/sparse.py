@@ -124,6 +124,11 @@ class RowSparse(Patch):
     def _nnz(self) -> int:
         return len(self.index)
 
+    def to(self, *, device: Any = None, dtype: Any = None) -> RowSparse:
+        """The same rows elsewhere, or of another dtype."""
+        rows = wrap(self.rows).to(device=device, dtype=dtype)
+        return RowSparse(wrap(self.index).to(device=device).array, rows.array, self.shape, self.visible, self.unique)
+
     def zero_(self) -> RowSparse:
         """Forget all rows."""
         self.index, self.rows, self.unique = self.index[:0], self.rows[:0], True

@@ -24,14 +24,34 @@ else:
         """The methods that are ops: methods.py fills this class when minigrad is imported, and type checkers read it there."""
 
 
+class Memory:
+    """A piece of memory: how often it was written in place. What an op saved before is not what it would find now."""
+
+    __slots__ = ("writes",)
+
+    def __init__(self, writes: int = 0) -> None:
+        self.writes = writes
+
+
 class Version:
-    """How often a piece of memory was written in place; a tensor and its views share one."""
+    """A tensor and its views, which share one: their memory, and how often one of them was rewritten on the tape.
 
-    __slots__ = ("rewrites", "writes")
+    After a rewrite, the ops that made the others no longer describe what the memory holds.
+    """
 
-    def __init__(self) -> None:
-        self.writes = 0  # all of them: what an op saved before is not what it would find now
-        self.rewrites = 0  # those on the tape: the ops of other tensors on this memory no longer describe it
+    __slots__ = ("memory", "rewrites")
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = memory or Memory()
+        self.rewrites = 0
+
+    @property
+    def writes(self) -> int:
+        return self.memory.writes
+
+    def detached(self) -> Version:
+        """For tensors that share the memory, but not the history."""
+        return Version(self.memory)
 
 
 class Tensor(TensorMethods):
@@ -47,11 +67,9 @@ class Tensor(TensorMethods):
     array: Array
     op: Op | None = None
     _requires_grad: bool = False
-    _grad: Tensor | Patch | None = None
+    _grad: Any = None  # Tensor, Patch or None
     _version: Version | None = None  # None is version 0, until somebody shares or writes the memory
-    _epoch: int | None = (
-        0  # the version's `rewrites` that self.op describes; None: detached, whatever happens to the memory
-    )
+    _epoch: int = 0  # the version's `rewrites` that self.op describes
 
     def __init__(self, data: Any = (), *more: int, dtype: Any = None, device: Any = None, requires_grad: bool = False):
         from .ops.creation import empty, tensor  # ops are built on the engine, so the engine may only ask late
@@ -180,7 +198,10 @@ class Tensor(TensorMethods):
 
     @property
     def grad(self) -> Any:
-        """The gradient collected by backward(): a dense tensor, or rows where Embedding(sparse=True) asked for them."""
+        """The gradient collected by backward(): a dense tensor, or rows where Embedding(sparse=True) asked for them.
+
+        Looking makes a table's rows dense; code that only passes gradients on reads `_grad`.
+        """
         if self._grad is not None and not isinstance(self._grad, Tensor) and not self._grad.visible:
             # From now on the person holds it and may change it, so the dense form must be the gradient.
             self._grad = self._grad.to_dense()
@@ -207,7 +228,7 @@ class Tensor(TensorMethods):
     def detach(self) -> Tensor:
         """The same memory without history: gradients stop here."""
         y = wrap(self.array)
-        y._version, y._epoch = self.version(), None
+        y._version = self.version().detached()
         return y
 
     def detach_(self) -> Tensor:
@@ -217,7 +238,7 @@ class Tensor(TensorMethods):
 
     @property
     def data(self) -> Tensor:
-        """The same memory without history. Writing to it is not seen by backward: prefer no_grad and an in-place method."""
+        """The same memory without history. Writes to it go unseen by backward, by design: prefer no_grad and in-place methods."""
         self.version()  # from now on the memory is shared
         return wrap(self.array)
 
@@ -237,12 +258,11 @@ class Tensor(TensorMethods):
         """Let this tensor stand for another array; ops that saved the old one will notice."""
         before = self.version().writes
         self.array = array
-        self._version = Version()
-        self._version.writes = before + 1
+        self._version = Version(Memory(before + 1))
 
     def written(self) -> None:
         """Say that this tensor's memory was written: ops that saved it before will refuse to run backward."""
-        self.version().writes += 1
+        self.version().memory.writes += 1
 
     def before_write(self, what: str) -> Tensor:
         """What an in-place op reads in place of this tensor: its values and history, but not this object (no cycle).
@@ -286,11 +306,9 @@ class Tensor(TensorMethods):
             before, self.op = self.op, (y if same_type else y.to(self.dtype)).op
             self._requires_grad = True
             self.version().rewrites += 1
-            self._epoch = 0
             if before is not None and self.op is not None:
                 self.op.retained, before.retained = before.retained, None
-        if self._epoch is not None:
-            self._epoch = self.version().rewrites
+        self._epoch = self.version().rewrites
         return self
 
     def _check_not_view_of_leaf(self, what: str) -> None:
@@ -316,7 +334,7 @@ class Tensor(TensorMethods):
 
     def check_history(self, what: str) -> None:
         """Refuse a tensor whose memory was rewritten through a view or its base, after the op that made it."""
-        if self._version is not None and self._epoch is not None and self._epoch != self._version.rewrites:
+        if self._version is not None and self._epoch != self._version.rewrites:
             raise RuntimeError(
                 f"{what}: this tensor of shape {tuple(self.shape)} shares memory with one that was changed in place while "
                 f"recording, so its history no longer says how its values came about. Use the tensor that was "
@@ -397,7 +415,7 @@ class Tensor(TensorMethods):
         y.array = self.array.copy()
         y._requires_grad = self._requires_grad
         if type(self) is Tensor and self._grad is not None:  # torch copies no Parameter's gradient
-            y._grad = self.grad.clone() if isinstance(self.grad, Tensor) else self._grad
+            y._grad = self._grad.clone() if isinstance(self._grad, Tensor) else self._grad.owned()
         return y
 
     def __repr__(self) -> str:

@@ -12,9 +12,10 @@ from ..core import Patch
 from ..fused import cross_entropy, log_softmax, nll_loss, softmax
 from ..grad_mode import mode, no_grad
 from ..ops.elementwise import relu, sigmoid, tanh
-from ..ops.indexing import Gather, array_of, checked, scatter_add_rows
+from ..ops.indexing import Gather, array_of, checked, flat, scatter_add_rows
 from ..ops.linalg import matmul
 from ..ops.reduction import mean, sum
+from ..ops.selection import masked_fill
 from ..ops.shape import Reshape, broadcast_to, matrix_transpose, named
 from ..sparse import RowSparse
 from ..tensor import Tensor, wrap
@@ -31,30 +32,19 @@ class Embedding(Gather):
     sparse: bool
 
     def backward(self, g: Tensor) -> Sequence[Tensor | Patch]:
-        (index,) = self.saved
-        ids, width = array_of(index).reshape(-1), self.table_shape[1:]
+        (index,), width = self.saved, self.table_shape[1:]
+        ids = array_of(index).reshape(-1)
         rows = Reshape.apply(g, to=(ids.size, *width))
-        scale = self._scale(ids, rows.array)
-        if mode.recording:
-            if scale is not None:
-                rows = rows * broadcast_to(wrap(scale), rows.array.shape)
-            return (scatter_add_rows(rows, ids, self.table_shape[0]),)
-        keep = slice(None) if self.padding is None else ids != self.padding
-        summands = rows.array[keep] if scale is None else (rows.array * scale)[keep]
-        return (RowSparse(ids[keep], summands, self.table_shape, visible=self.sparse),)
-
-    def _scale(self, ids: Array, rows: Array) -> Array | None:
-        """(N, 1, ...) what each row's gradient is multiplied by; None where it is 1 or the row is left out."""
-        if not self.by_frequency and (self.padding is None or not mode.recording):
-            return None
-        xp = namespace(rows)
-        scale = xp.ones(ids.shape, dtype=rows.dtype)
         if self.by_frequency:
-            counts = xp.bincount(xp.asarray(ids))
-            scale = scale / counts[ids].astype(rows.dtype)
-        if self.padding is not None:
-            scale = xp.where(xp.asarray(ids) == self.padding, 0, scale)
-        return scale.reshape(-1, *(1,) * (rows.ndim - 1))
+            counts = namespace(rows.array).bincount(ids)[ids].reshape(-1, *(1,) * len(width))
+            rows = rows * broadcast_to(wrap((1 / counts).astype(rows.array.dtype)), rows.array.shape)
+        if mode.recording:
+            if self.padding is not None:
+                padding = wrap((ids == self.padding).reshape(-1, *(1,) * len(width)))
+                rows = masked_fill(rows, padding, 0)
+            return (scatter_add_rows(rows, flat(index), self.table_shape[0]),)
+        keep = slice(None) if self.padding is None else ids != self.padding
+        return (RowSparse(ids[keep], rows.array[keep], self.table_shape, visible=self.sparse),)
 
 
 def embedding(

@@ -14,7 +14,7 @@ from .. import dtypes, printing
 from ..backend import to_numpy
 from ..dtypes import default_float
 from ..grad_mode import no_grad
-from ..ops.convert import cast
+from ..ops.convert import destination
 from ..ops.creation import empty
 from ..tensor import Tensor
 
@@ -26,7 +26,10 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
-        self.array = (empty(0) if data is None else data).array
+        if not isinstance(data, Tensor | None):
+            raise TypeError(f"Parameter: data must be a Tensor, got {type(data).__name__}")
+        data = empty(0) if data is None else data.detach()
+        self.array, self._version = data.array, data._version
         self.requires_grad = requires_grad
 
     def __repr__(self) -> str:
@@ -84,6 +87,7 @@ class Module:
         names = self.__dict__.get("_parameter_names", {})
         if isinstance(value, Parameter):
             names[name] = None
+            self._buffers.pop(name, None)
         elif name in names and value is not None:
             raise TypeError(
                 f"cannot assign '{type(value).__name__}' as parameter '{name}' (minigrad.nn.Parameter or None expected)"
@@ -316,22 +320,24 @@ class Module:
         for p in self.parameters():
             if set_to_none:
                 p.grad = None
-            elif p.grad is not None:
-                p.grad.detach_().zero_()
+            elif p._grad is not None:
+                p._grad.detach_().zero_()
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """Move and cast parameters and buffers in place; the dtype applies to floating ones. Returns self."""
+        """Move parameters and buffers in place, and cast those that are floating point. Returns self.
+
+        Raises:
+            TypeError: the dtype is not floating point.
+        """
+        device, dtype = destination(args, **kwargs)
+        if dtype is not None and dtype.kind != "f":
+            raise TypeError(f"Module.to only accepts floating point dtypes, but got desired dtype={dtypes.ours(dtype)}")
         for x in [*self.parameters(), *self.buffers()]:
-            moved = x.detach().to(*args, **kwargs)
-            if moved.is_floating_point() or not x.is_floating_point():
-                if not x.is_floating_point():
-                    moved = cast(moved, x.array.dtype)
-                if moved.array is not x.array:
-                    x.replace(moved.array)
-                    if x._grad is not None:
-                        x._grad = x.grad.to(*args, **kwargs) if isinstance(x.grad, Tensor) else None
-            else:
-                raise TypeError(f"Module.to only accepts floating point dtypes, but got desired dtype={moved.dtype}")
+            to = dtype if x.is_floating_point() else None
+            if (moved := x.detach().to(device=device, dtype=to)).array is not x.array:
+                x.replace(moved.array)
+                if x._grad is not None:
+                    x._grad = x._grad.to(device=device, dtype=to)
         return self
 
     def float(self) -> Any:

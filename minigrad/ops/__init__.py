@@ -1,1 +1,14 @@
-"""Every primitive, forward beside backward; one room per kind."""
+"""Every primitive, forward beside backward. One room per kind; read them in this order, which is also that of imports.
+
+convert     to another dtype, to another device
+shape       the same elements elsewhere: reshape, permute, broadcast and its sum, slices and padding, joining
+operands    two operands made alike
+selection   where, masks, bounds, comparisons
+elementwise arithmetic, and functions of one number
+indexing    gather and scatter-add, x[...]
+reduction   sums, extremes, variance
+linalg      matrix products
+creation    new tensors, constant and random
+inplace     methods that end in an underscore
+adjoint     the list of adjoint pairs, for the tests
+"""

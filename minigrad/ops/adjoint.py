@@ -38,7 +38,7 @@ ADJOINT_PAIRS = [
     AdjointPair(Cast, Cast, lambda shape, dtype, to: {"to": dtype}),
     AdjointPair(ToDevice, ToDevice, lambda shape, dtype, to: {"to": to}),
 ]
-"""Two more ops are linear in each input, with several inputs: MatMul, where the transpose of matmul(·, W) is matmul(·, Wᵀ), and
-Cat, whose transpose is one Slice per input."""
 
+# Two more ops are linear in each of several inputs: MatMul, where the transpose of matmul(·, W) is matmul(·, Wᵀ), and Cat,
+# whose transpose is one Slice per input.
 MULTILINEAR = [MatMul, Cat]

@@ -53,6 +53,18 @@ def cast(x: Tensor, to: np.dtype[Any]) -> Tensor:
     return Cast.apply(x, to=to) if to.kind == "f" else wrap(x.array.astype(to))
 
 
+def destination(args: tuple[Any, ...], dtype: Any = None, device: Any = None) -> tuple[Any, np.dtype[Any] | None]:
+    """The device and the NumPy dtype that x.to(...) was asked for, each None if not."""
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype, device = a.dtype, a.device
+        elif isinstance(a, str | dtypes.device | int) and not isinstance(a, bool):
+            device = a
+        elif a is not None:
+            dtype = a
+    return device, None if dtype is None else as_numpy(dtype)
+
+
 def to(
     x: Tensor, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False, copy: bool = False
 ) -> Tensor:
@@ -61,20 +73,14 @@ def to(
     Raises:
         BackendUnavailable: "cuda" was asked for and cannot be had; the message says why.
     """
-    for a in args:
-        if isinstance(a, Tensor):
-            dtype, device = a.dtype, a.device
-        elif isinstance(a, str | dtypes.device | int) and not isinstance(a, bool):
-            device = a
-        elif a is not None:
-            dtype = a
+    device, kind = destination(args, dtype, device)
     y = x
     if device is not None:
         there, here = dtypes.device(device), x.device
         if there.type != here.type or there.index not in (None, here.index):
             y = ToDevice.apply(y, to=there)
-    if dtype is not None:
-        y = cast(y, as_numpy(dtype))
+    if kind is not None:
+        y = cast(y, kind)
     return y.clone() if copy and y is x else y
 
 

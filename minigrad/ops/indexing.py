@@ -35,6 +35,11 @@ def array_of(index: Index) -> Array:
     return index.array if isinstance(index, Tensor) else index
 
 
+def flat(index: Index) -> Index:
+    """In one dimension; a tensor stays a tensor on the same memory."""
+    return Reshape.apply(index, to=(index.numel(),)) if isinstance(index, Tensor) else index.reshape(-1)
+
+
 # ------------------------------------------------------------------------------------------------------- rows of a table
 
 
@@ -47,15 +52,16 @@ class Gather(Op):
 
     def forward(self, table: Array) -> Array:
         self.table_shape = table.shape
-        self.save(self.index)
-        return backend.gather(table, array_of(self.index))
+        index = self.__dict__.pop("index")
+        self.save(index)
+        return backend.gather(table, array_of(index))
 
     def backward(self, g: Tensor) -> Sequence[Tensor | Patch]:
-        (index,) = self.saved
-        index, width = array_of(index).reshape(-1), self.table_shape[1:]
+        (index,), width = self.saved, self.table_shape[1:]
+        n = array_of(index).size
         if mode.recording:
-            return (scatter_add_rows(Reshape.apply(g, to=(index.size, *width)), index, self.table_shape[0]),)
-        return (RowSparse(index, g.array.reshape(index.size, *width), self.table_shape),)
+            return (scatter_add_rows(Reshape.apply(g, to=(n, *width)), flat(index), self.table_shape[0]),)
+        return (RowSparse(array_of(index).reshape(-1), g.array.reshape(n, *width), self.table_shape),)
 
 
 class ScatterAdd(Op):
@@ -68,8 +74,9 @@ class ScatterAdd(Op):
     rows: int
 
     def forward(self, y: Array) -> Array:
-        self.save(self.index)
-        return backend.scatter_add(y, array_of(self.index), self.rows)
+        index = self.__dict__.pop("index")
+        self.save(index)
+        return backend.scatter_add(y, array_of(index), self.rows)
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         return (Gather.apply(g, index=self.saved[0]),)
@@ -106,6 +113,7 @@ def checked(index: Index, shape: Sequence[int], name: str, from_end: bool) -> In
         return ids.astype(np.int64) if ids.dtype == np.uint64 else index
     if high >= rows or low < (-rows if from_end else 0):
         raise _out_of_range(backend.to_numpy(ids), shape, name, from_end)
+    ids = ids.astype(np.int64)  # -1 + 1000 does not fit into int8
     return namespace(ids).where(ids < 0, ids + rows, ids)
 
 
@@ -392,16 +400,17 @@ class SetItem(Op):
     key: tuple[tuple[Any, ...], dict[int, Index]]
 
     def forward(self, x: Array, value: Array) -> Array:
-        self.save(*self.key[1].values())
+        basic, advanced = key = self.__dict__.pop("key")
+        self.save(key, *advanced.values())  # the index tensors apart, so that a change of one is noticed
         y = x.copy()
-        _assign(y, *self.key, value)
+        _assign(y, basic, advanced, value)
         return y
 
     def backward(self, g: Tensor) -> Sequence[Tensor | None]:
-        assert len(self.saved) == len(self.key[1])  # reading them checks that no index was changed
+        key = self.saved[0]
         zeros = wrap(namespace(g.array).zeros((), dtype=g.array.dtype))
-        gx = SetItem.apply(g, zeros, key=self.key) if self.needs(0) else None
-        return gx, _read(g, *self.key) if self.needs(1) else None
+        gx = SetItem.apply(g, zeros, key=key) if self.needs(0) else None
+        return gx, _read(g, *key) if self.needs(1) else None
 
 
 def _labelled(y: Tensor, what: str) -> Tensor:
@@ -410,25 +419,24 @@ def _labelled(y: Tensor, what: str) -> Tensor:
         return y
     if what.endswith("_"):
         y.op.label = {"copy_": "CopyBackwards", "fill_": "FillBackward2"}.get(what, f"{what[:-1].title()}Backward0")
-    elif y.op.key[1]:
+    elif y.op.saved[0][1]:
         y.op.label = "IndexPutBackward0"
     return y
 
 
 def _just_changed(x: Tensor, key: tuple[tuple[Any, ...], dict[int, Index]], value: Tensor) -> bool:
-    """True for the second half of x[key] += 1: the one change of x since its op ran is that of its part `value`."""
+    """True for the second half of x[key] += 1, which Python runs as `part = x[key]; part += 1; x[key] = part`.
+
+    The change of `part` has made x's history stale, but only where x[key] = part is about to replace it: allowed if it
+    was the only change, and of that very memory.
+    """
     basic, advanced = key
     version = x._version
     if version is None or advanced or value._version is not version:
         return False
     part = x.array[(*basic, ...)]
     there = part.shape == value.array.shape and part.strides == value.array.strides
-    return (
-        there
-        and x._epoch is not None
-        and value._epoch == version.rewrites == x._epoch + 1
-        and wrap(part).data_ptr() == value.data_ptr()
-    )
+    return there and value._epoch == version.rewrites == x._epoch + 1 and wrap(part).data_ptr() == value.data_ptr()
 
 
 def setitem(x: Tensor, key: Any, value: Operand, what: str = "x[...] = value") -> None:

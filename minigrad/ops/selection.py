@@ -25,8 +25,9 @@ class Where(Op):
     condition: Tensor
 
     def forward(self, x: Array, y: Array) -> Array:
-        self.save(self.condition)
-        return namespace(self.condition.array).where(self.condition.array, x, y)
+        condition = self.__dict__.pop("condition")
+        self.save(condition)
+        return namespace(condition.array).where(condition.array, x, y)
 
     def backward(self, g: Tensor) -> Gradients:
         (c,) = self.saved
@@ -61,9 +62,10 @@ class MaskedFill(Op):
     value: Number
 
     def forward(self, x: Array) -> Array:
-        self.save(self.mask)
+        mask = self.__dict__.pop("mask")
+        self.save(mask)
         y = x.copy()
-        namespace(x, self.mask.array).copyto(y, y.dtype.type(self.value), where=self.mask.array)
+        namespace(x, mask.array).copyto(y, y.dtype.type(self.value), where=mask.array)
         return y
 
     def backward(self, g: Tensor) -> Gradients:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
 from ..backend import Array, namespace
 from ..core import Op, Patch
 from ..dtypes import Size, result_type
@@ -24,9 +25,10 @@ class Clone(Op):
     """y = x, in its own memory"""
 
     reads = ()
+    moves = True
 
     def forward(self, x: Array) -> Array:
-        return x.copy()
+        return x.copy(order="K")  # in the same layout, as torch
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         return (g,)
@@ -36,6 +38,7 @@ class Reshape(Op):
     """The same elements in the same order, in another shape. The transpose of the reshape back."""
 
     reads = ()
+    moves = True
     view = True
     label = "ViewBackward0"
     to: Shape
@@ -102,14 +105,14 @@ def _inferred(x: Tensor, to: Shape) -> Shape:
 
 
 def view(x: Tensor, *shape: Any) -> Tensor:
-    """x in another shape, sharing its memory; or, given a dtype of the same width, its bits read as that type.
+    """x in another shape, sharing its memory.
 
     Raises:
         RuntimeError: the number of elements differs, or the memory is laid out in another order (after a transpose).
     """
     to = _inferred(x, ints(shape))
     y = Reshape.apply(x, to=to)
-    if x.numel() and not x.is_contiguous() and not np.may_share_memory(x.array, y.array):
+    if x.numel() and not backend.shares_memory(x.array, y.array):
         raise RuntimeError(
             f"view size {list(to)} is not compatible with input tensor's size {list(x.shape)} and stride {x.stride()}: "
             f"its memory is in another order. Use .reshape(...), or .contiguous().view(...), instead."
@@ -168,6 +171,7 @@ class Permute(Op):
     """Axis i of the result is axis dims[i] of x. The transpose of the inverse permutation."""
 
     reads = ()
+    moves = True
     view = True
     dims: Shape
 
@@ -227,6 +231,7 @@ class BroadcastTo(Op):
     """Axes of size 1, and missing ones in front, repeated. The transpose of SumTo."""
 
     reads = ()
+    fresh = True  # SumTo makes a new array
     view = True
     label = "ExpandBackward0"
     to: Shape
@@ -280,11 +285,6 @@ def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
     if broadcast_shapes("broadcast_to", x.array.shape, shape) != shape:
         raise RuntimeError(f"broadcast_to: {tuple(x.shape)} does not broadcast to {shape}")
     return BroadcastTo.apply(x, to=shape)
-
-
-def sum_to(x: Tensor, shape: Shape) -> Tensor:
-    """x summed over the axes that broadcasting from `shape` repeats: the transpose of broadcast_to."""
-    return x if x.array.shape == shape else SumTo.apply(x, to=tuple(shape))
 
 
 def expand(x: Tensor, *sizes: Any) -> Tensor:
