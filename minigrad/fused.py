@@ -264,7 +264,8 @@ def _check_loss(name: str, input: Tensor, target: Tensor, weight: Tensor | None,
             f"input is {tuple(input.shape)} and target {tuple(target.shape)}"
         )
     classes = input.array.shape[axis]
-    if weight is not None and (weight.requires_grad or weight.array.dtype != input.array.dtype):
+    by_id = target.array.dtype.kind != "f"
+    if weight is not None and by_id and (weight.requires_grad or weight.array.dtype != input.array.dtype):
         raise RuntimeError(
             f"{name}: weight must be a constant of the input's type {input.dtype}, got {weight.dtype}"
             + (" that requires grad" if weight.requires_grad else "")

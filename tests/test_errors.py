@@ -311,9 +311,9 @@ INDEXING = {
     "of a number": Wrong(lambda L: L.tensor(1.0)[0], ("too many", "dimension 0")),
     "a float": Wrong(lambda L: L.ones(3)[1.0], ("integers", "float")),
     "text": Wrong(lambda L: L.ones(3)["a"], ("integers", "str")),
-    "ids past the end": Wrong(lambda L: L.ones(2, 3)[L.tensor([0, 2])], ("ids[1] = 2", "rows 0..1", "1 of 2")),
-    "ids before the start": Wrong(lambda L: L.ones(2, 3)[L.tensor([-3])], ("-3", "rows 0..1")),
-    "a list past the end": Wrong(lambda L: L.ones(2, 3)[[0, 5]], ("5", "rows 0..1")),
+    "ids past the end": Wrong(lambda L: L.ones(2, 3)[L.tensor([0, 2])], ("index[1] = 2", "0..1", "1 of 2")),
+    "ids before the start": Wrong(lambda L: L.ones(2, 3)[L.tensor([-3])], ("-3", "0..1")),
+    "a list past the end": Wrong(lambda L: L.ones(2, 3)[[0, 5]], ("5", "0..1")),
     "float ids": Wrong(lambda L: L.ones(2, 3)[L.tensor([0.5])], ("long", "float32")),
     "a mask of another shape": Wrong(lambda L: L.ones(2, 3)[L.tensor([True, False, True])], ("mask", "3", "2")),
     "two indices that do not broadcast": Wrong(

@@ -121,8 +121,13 @@ def one(draw: st.DrawFn, numbers: str = "any", min_dims: int = 0, max_dims: int 
 
 
 def several_numbers() -> st.SearchStrategy[Names]:
-    """one(), with two numbers or more along every axis: the variance of fewer is 0 / 0, and higher derivatives a matter of taste."""
-    return one(min_dims=1).filter(lambda names: min(names["x"].shape) > 1)
+    """one(), with several numbers along every axis, not all equal: elsewhere higher derivatives are 0 / 0, a matter of taste."""
+
+    def vary(names: Names) -> bool:
+        x = names["x"]
+        return min(x.shape) > 1 and all((x.std(axis) > 0).all() for axis in range(x.ndim))
+
+    return one(min_dims=1).filter(vary)
 
 
 @st.composite
@@ -334,7 +339,6 @@ def keys(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
             axis += skipped
             if skipped < left and draw(FLAG):
                 continue
-            key += [slice(None)] * (len(shape) - axis)
             break
         axis += 1
         if kind == "int" and n:
@@ -353,6 +357,8 @@ def keys(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
         else:
             ends = st.none() | st.integers(-n - 1, n + 1)
             key.append(slice(draw(ends), draw(ends), draw(st.sampled_from([None, 1, 2, 3]))))
+    if dots:  # or the dots would stand for axes after those that the entries were drawn for
+        key += [slice(None)] * (len(shape) - axis)
     return tuple(key)
 
 
@@ -435,7 +441,7 @@ DIFFERENTIABLE: list[Row] = [
     # reductions
     *rows(one(), "t.sum(x)", "t.mean(x)", "t.sum(x, dim, flag)", "x.sum(several, keepdim=flag)", "x.mean(several, flag)"),
     *rows(one(), "x.sum(dtype=t.float64)", "x.mean(dim, dtype=t.float64)", "t.mean(x, dim=dim, keepdim=flag)"),
-    *rows(one(), "x.norm()", "t.norm(x, 1, dim)", "x.norm(2, dim, keepdim=flag)"),
+    *rows(one("nonzero"), "x.norm()", "t.norm(x, 1, dim)", "x.norm(2, dim, keepdim=flag)"),
     *rows(one(full=True), "x.norm(float('inf'), dim)"),
     *rows(several_numbers(), "t.var(x)", "t.std(x)", "x.var(several or None, keepdim=flag)", "x.std(several or None, keepdim=flag)"),
     *rows(several_numbers(), "x.var(dim, unbiased=flag)", "x.std(dim, unbiased=flag)", "x.var(flag)", "x.var(dim, correction=0)"),
@@ -507,6 +513,8 @@ WITHOUT_GRADIENT: list[Row] = [
         "t.logical_not(x)",
         "x.numel()",
         "x.dim()",
+        "str(t.promote_types(x.dtype, t.float64))",
+        "str(t.result_type(x, 1))",
         "x[None].size(dim)",
     ),
     *rows(one(), "t.any(x)", "t.all(x)", "x.any(several, keepdim=flag)", "x.all(several, keepdim=flag)", "x.any(dim)"),
@@ -919,7 +927,15 @@ def test_raises_what_torch_raises(code: str) -> None:
 
 RANDOM = ["bernoulli", "multinomial", "normal", "rand", "rand_like", "randint", "randn", "randn_like", "randperm"]
 RANDOM += ["normal_", "uniform_", "bernoulli_", "exponential_", "random_"]
-ENGINE = ["backward", "retain_grad", "cuda", "set_default_device", "get_default_device"]
+ENGINE = [
+    "backward",
+    "retain_grad",
+    "cuda",
+    "set_default_device",
+    "get_default_device",
+    "get_rng_state",
+    "set_rng_state",
+]
 
 
 def tested_names() -> set[str]:

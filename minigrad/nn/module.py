@@ -26,8 +26,6 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Tensor | None = None, requires_grad: bool = True):
-        if not isinstance(data, Tensor | None):
-            raise TypeError(f"Parameter: data must be a Tensor, got {type(data).__name__}")
         data = empty(0) if data is None else data.detach()
         self.array, self._version = data.array, data._version
         self.requires_grad = requires_grad

@@ -116,7 +116,8 @@ class Root(Sqrt):
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         y = self.output
-        return (masked_fill(g / (2 * y), eq(y, 0), 0),)
+        flat = eq(y, 0)
+        return (masked_fill(g, flat, 0) / masked_fill(2 * y, flat, 1),)
 
 
 # ----------------------------------------------------------------------------------------------------------- extreme values
