@@ -92,7 +92,7 @@ class Op:
             recorded = False
             for x in inputs:
                 if isinstance(x, Tensor):
-                    if x._version is not None:
+                    if x._version is not None and x._epoch != x._version.rewrites:
                         x.check_history(op.name)
                     recorded = recorded or x._requires_grad
             if recorded:
@@ -368,9 +368,11 @@ def _fitting(gx: Gradient, parent: Op | Tensor, op: Op, i: int) -> Gradient:
 
 
 def deposit(leaf: Tensor, g: Gradient) -> None:
-    """Add g, which is owned, to leaf.grad."""
+    """Add g, which is owned, to leaf.grad; a dense gradient lies in memory in index order if the leaf does."""
     if isinstance(g, Patch) and not g.stays:
         g = g.to_dense()
+    if isinstance(g, Tensor) and leaf.is_contiguous():
+        g = g.contiguous()
     leaf._grad = g if leaf._grad is None else plus(leaf._grad, g, owned=True)
 
 

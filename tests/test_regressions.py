@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import minigrad as mg
+from minigrad.ops import shape
 
 BOTH = pytest.mark.parametrize("lib", [mg, torch], ids=["minigrad", "torch"])
 
@@ -171,6 +172,14 @@ def test_a_clone_keeps_the_layout() -> None:
 
 def test_the_gradient_of_a_linear_weight_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     w, x = mg.ones(3, 2, requires_grad=True), mg.ones(4, 2)
-    monkeypatch.setattr(mg.Tensor, "clone", lambda self: pytest.fail("a gradient was copied"))
+    monkeypatch.setattr(shape.Clone, "forward", lambda op, x: pytest.fail("a gradient was copied"))
     (x @ w.T).backward(mg.ones(4, 3))
     assert w.grad.tolist() == [[4, 4]] * 3
+    assert w.grad.is_contiguous()
+
+
+@BOTH
+def test_a_gradient_lies_in_memory_as_its_leaf_does(lib: Any) -> None:
+    w = lib.ones(3, 2, requires_grad=True)
+    (w.t() * lib.ones(2, 3)).backward(lib.ones(2, 3))
+    assert w.grad.view(-1).tolist() == [1] * 6

@@ -23,12 +23,20 @@ class MatMul(Op):
 
     @quiet
     def forward(self, x: Array, y: Array) -> Array:
+        self.transposed = [z.strides[-2] < z.strides[-1] for z in (x, y)]
         return x @ y
 
     def backward(self, g: Tensor) -> Sequence[Tensor | None]:
         x, y = self.inputs
-        gx = MatMul.apply(g, matrix_transpose(y)) if self.needs(0) else None
-        return gx, MatMul.apply(matrix_transpose(x), g) if self.needs(1) else None
+        gx = _product(g, matrix_transpose(y), self.transposed[0]) if self.needs(0) else None
+        return gx, _product(matrix_transpose(x), g, self.transposed[1]) if self.needs(1) else None
+
+
+def _product(x: Tensor, y: Tensor, transposed: bool) -> Tensor:
+    """x y, in memory transposed: the gradient of a weight used as W.T then arrives at W in W's own order, without a copy."""
+    if transposed:
+        return matrix_transpose(MatMul.apply(matrix_transpose(y), matrix_transpose(x)))
+    return MatMul.apply(x, y)
 
 
 def matmul(x: Tensor, y: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from .convert import cast
 from .elementwise import Sqrt, abs, div, square, sub
 from .indexing import take_along_dim
 from .selection import eq, isnan, logical_or, masked_fill, maximum, minimum
-from .shape import broadcast_shapes, broadcast_to, named, reshape
+from .shape import BroadcastTo, Reshape, broadcast_shapes, broadcast_to, named, reshape
 
 Dims = int | Sequence[int] | None
 
@@ -30,11 +30,6 @@ def axes_of(x: Tensor, dim: Dims, name: str) -> tuple[int, ...]:
     if len(set(axes)) != len(axes):
         raise RuntimeError(f"{name}: dim {axes[0]} appears multiple times in the list of dims")
     return tuple(axes) if x.ndim else ()
-
-
-def _kept_shape(x: Tensor, axes: tuple[int, ...]) -> tuple[int, ...]:
-    """x's shape with 1 along the axes."""
-    return tuple([1 if i in axes else n for i, n in enumerate(x.array.shape)])
 
 
 class Sum(Op):
@@ -53,12 +48,12 @@ class Sum(Op):
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         if not self.keepdim:
-            g = reshape(g, tuple([1 if i in self.axes else n for i, n in enumerate(self.back)]))
+            g = Reshape.apply(g, to=tuple([1 if i in self.axes else n for i, n in enumerate(self.back)]))
         if self.count == 1:
-            return (broadcast_to(g, self.back),)
-        if 0 in self.back:  # the mean of nothing
-            return (broadcast_to(g, self.back) / self.count,)
-        return (broadcast_to(g / self.count, self.back),)
+            return (BroadcastTo.apply(g, to=self.back),)
+        if 0 in self.back:  # the mean of nothing: g / 0 would be inf
+            return (BroadcastTo.apply(g, to=self.back) / self.count,)
+        return (BroadcastTo.apply(g / self.count, to=self.back),)
 
 
 def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:

@@ -61,7 +61,7 @@ def contiguous(x: Tensor) -> Tensor:
     if x.is_contiguous():
         return x
     y = Clone.apply(x)
-    y.array = namespace(y.array).ascontiguousarray(y.array)
+    y.array = namespace(y.array).ascontiguousarray(y.array)  # Clone keeps the layout
     return y
 
 
