@@ -57,13 +57,11 @@ def normals(library: Any) -> Callable[[], float]:
 
 
 def one_pass(library: Any, loader: Any) -> Callable[[], float]:
-    """A shuffled pass over all windows of 256 tokens; the first id of the last batch."""
+    """A shuffled pass over all windows of 256 tokens; the number of batches."""
 
     def run() -> float:
         library.manual_seed(0)
-        for inputs, _ in loader:
-            pass
-        return float(inputs[0, 0])
+        return float(sum(1 for _ in loader))
 
     return run
 

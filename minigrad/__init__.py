@@ -124,9 +124,11 @@ from .ops.selection import (
     maximum,
     minimum,
     ne,
+    tril,
+    triu,
     where,
 )
-from .ops.indexing import gather, index_select, nonzero, scatter_add, take_along_dim, tril, triu
+from .ops.indexing import gather, index_select, nonzero, scatter_add, take_along_dim
 from .ops.linalg import bmm, dot, matmul, mm, outer
 from .ops.reduction import all, allclose, amax, amin, any, argmax, argmin, equal, max, mean, min, norm, std, sum, var
 from .ops.shape import (

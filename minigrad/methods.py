@@ -146,8 +146,8 @@ class TensorMethods:
     scatter_add = indexing.scatter_add
     index_select = indexing.index_select
     take_along_dim = indexing.take_along_dim
-    tril = indexing.tril
-    triu = indexing.triu
+    tril = selection.tril
+    triu = selection.triu
     nonzero = indexing.nonzero
     # type and device
     to = convert.to

@@ -5,6 +5,7 @@ What a tensor is and how its memory is written stand here; the ~100 methods that
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -202,6 +203,12 @@ class Tensor(TensorMethods):
 
         Looking makes a table's rows dense; code that only passes gradients on reads `_grad`.
         """
+        if self._grad is None and self.op is not None and self.op.retained is None:
+            warnings.warn(
+                "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed, and stays None: gradients are "
+                "collected in leaves. Call .retain_grad() on this tensor before backward() to keep its gradient",
+                stacklevel=2,
+            )
         if self._grad is not None and not isinstance(self._grad, Tensor) and not self._grad.visible:
             # From now on the person holds it and may change it, so the dense form must be the gradient.
             self._grad = self._grad.to_dense()

@@ -24,7 +24,6 @@ from ..sparse import RowSparse
 from ..tensor import Tensor, axis_of, wrap
 from .convert import cast
 from .operands import Operand, fitting
-from .selection import MaskedFill
 from .shape import Permute, Reshape, Slice, broadcast_shapes, broadcast_to, named, unsqueeze
 
 Index = Tensor | Array
@@ -473,28 +472,6 @@ def setitem(x: Tensor, key: Any, value: Operand, what: str = "x[...] = value") -
         return
     _assign(x.writable(what), *parsed, value)
     x.written()
-
-
-# --------------------------------------------------------------------------------------------------------------- triangles
-
-
-def _triangle(name: str, x: Tensor, diagonal: int, lower: bool) -> Tensor:
-    if x.ndim < 2:
-        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-    xp = namespace(x.array)
-    keep = xp.tri(x.array.shape[-2], x.array.shape[-1], diagonal if lower else diagonal - 1, dtype=bool)
-    mask = wrap(xp.broadcast_to(~keep if lower else keep, x.array.shape))
-    return named(name.title(), MaskedFill.apply(x, mask=mask, value=0))
-
-
-def tril(x: Tensor, diagonal: int = 0) -> Tensor:
-    """x (..., M, N) with zeros above the diagonal (torch.tril)."""
-    return _triangle("tril", x, diagonal, lower=True)
-
-
-def triu(x: Tensor, diagonal: int = 0) -> Tensor:
-    """x (..., M, N) with zeros below the diagonal (torch.triu)."""
-    return _triangle("triu", x, diagonal, lower=False)
 
 
 def nonzero(x: Tensor, as_tuple: bool = False) -> Any:

@@ -46,8 +46,8 @@ tanh_ = _in_place(elementwise.tanh)
 sigmoid_ = _in_place(elementwise.sigmoid)
 clamp_ = _in_place(selection.clamp)
 masked_fill_ = _in_place(selection.masked_fill)
-tril_ = _in_place(indexing.tril)
-triu_ = _in_place(indexing.triu)
+tril_ = _in_place(selection.tril)
+triu_ = _in_place(selection.triu)
 scatter_add_ = _in_place(indexing.scatter_add)
 
 

@@ -163,6 +163,25 @@ def clamp(x: Tensor, min: Operand | None = None, max: Operand | None = None) -> 
     return named("Clamp", Clamp.apply(cast(x, dtype), low=low, high=high), variant=1)
 
 
+def _triangle(name: str, x: Tensor, diagonal: int, lower: bool) -> Tensor:
+    if x.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+    xp = namespace(x.array)
+    keep = xp.tri(x.array.shape[-2], x.array.shape[-1], diagonal if lower else diagonal - 1, dtype=bool)
+    mask = wrap(xp.broadcast_to(~keep if lower else keep, x.array.shape))
+    return named(name.title(), MaskedFill.apply(x, mask=mask, value=0))
+
+
+def tril(x: Tensor, diagonal: int = 0) -> Tensor:
+    """x (..., M, N) with zeros above the diagonal (torch.tril)."""
+    return _triangle("tril", x, diagonal, lower=True)
+
+
+def triu(x: Tensor, diagonal: int = 0) -> Tensor:
+    """x (..., M, N) with zeros below the diagonal (torch.triu)."""
+    return _triangle("triu", x, diagonal, lower=False)
+
+
 # ----------------------------------------------------------------------------------------------- comparisons, without gradient
 
 
