@@ -277,14 +277,14 @@ class Tensor(TensorMethods):
         Raises:
             RuntimeError: this is a leaf that requires grad, and operations are being recorded.
         """
-        if mode.recording and self._requires_grad and self.op is None:
-            raise RuntimeError(
-                f"a leaf Variable that requires grad is being used in an in-place operation ({what}): "
-                f"do it under no_grad(), or use the form without the underscore"
-            )
         if mode.recording:
+            if self._requires_grad and self.op is None:
+                raise RuntimeError(
+                    f"a leaf Variable that requires grad is being used in an in-place operation ({what}): "
+                    f"do it under no_grad(), or use the form without the underscore"
+                )
             self._check_not_view_of_leaf(what)
-        self.check_history(what)
+            self.check_history(what)
         old = wrap(self.array)
         old.op, old._requires_grad = self.op, self._requires_grad
         return old
@@ -313,9 +313,9 @@ class Tensor(TensorMethods):
             before, self.op = self.op, (y if same_type else y.to(self.dtype)).op
             self._requires_grad = True
             self.version().rewrites += 1
+            self._epoch = self.version().rewrites
             if before is not None and self.op is not None:
                 self.op.retained, before.retained = before.retained, None
-        self._epoch = self.version().rewrites
         return self
 
     def _check_not_view_of_leaf(self, what: str) -> None:

@@ -183,3 +183,14 @@ def test_a_gradient_lies_in_memory_as_its_leaf_does(lib: Any) -> None:
     w = lib.ones(3, 2, requires_grad=True)
     (w.t() * lib.ones(2, 3)).backward(lib.ones(2, 3))
     assert w.grad.view(-1).tolist() == [1] * 6
+
+
+def test_a_write_under_no_grad_does_not_make_a_stale_view_fresh() -> None:
+    x, w = mg.ones(3, requires_grad=True) * 1, mg.ones(3, requires_grad=True)
+    v = x[:2]
+    x.mul_(w)
+    with mg.no_grad():
+        v.zero_()  # allowed: nothing is recorded
+    assert x.tolist() == [0, 0, 1]
+    with pytest.raises(RuntimeError, match="shares memory"):
+        v * 2
