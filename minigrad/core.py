@@ -326,6 +326,7 @@ def pull(
     When an op's turn comes, everything computed from its result has had its turn, so its cotangent is complete.
     """
     cotangents = Cotangents()
+    done: set[Op | Tensor] = set()
     before = mode.recording
     mode.recording = create_graph
     try:
@@ -334,6 +335,7 @@ def pull(
         for op in ops_behind(outputs, targets):
             if op not in cotangents.of:
                 continue
+            done.add(op)
             held = cotangents.of[op]
             g = dense(held)
             mine = op in cotangents.owned or g is not held
@@ -347,9 +349,16 @@ def pull(
                     cotangents.collect(parent, _fitting(gx, parent, op, i), fresh)
             if not retain_graph:
                 op.free()
+        complete = cotangents.of if targets is None else targets | done
         for slot in cotangents.of:
-            if isinstance(slot, Op) and slot.retained is not None and (keeper := slot.retained()) is not None:
-                deposit(keeper, dense(cotangents.of[slot]).clone())
+            if (
+                isinstance(slot, Op)
+                and slot in complete
+                and slot.retained is not None
+                and (keeper := slot.retained()) is not None
+            ):
+                keeper.check_history("retain_grad")
+                deposit(keeper, dense(cotangents.of[slot]).clone(), in_place=False)
     finally:
         mode.recording = before
     return cotangents
@@ -367,13 +376,15 @@ def _fitting(gx: Gradient, parent: Op | Tensor, op: Op, i: int) -> Gradient:
     return gx if gx.array.dtype == array.dtype else gx.to(ours(array.dtype))
 
 
-def deposit(leaf: Tensor, g: Gradient) -> None:
+def deposit(leaf: Tensor, g: Gradient, in_place: bool = True) -> None:
     """Add g, which is owned, to leaf.grad; a dense gradient lies in memory in index order if the leaf does."""
     if isinstance(g, Patch) and not g.stays:
         g = g.to_dense()
     if isinstance(g, Tensor) and leaf.is_contiguous():
         g = g.contiguous()
-    leaf._grad = g if leaf._grad is None else plus(leaf._grad, g, owned=True)
+    if in_place and isinstance(leaf._grad, Tensor):
+        leaf._grad.writable("accumulating into .grad")
+    leaf._grad = g if leaf._grad is None else plus(leaf._grad, g, owned=in_place)
 
 
 def backward(
@@ -415,6 +426,8 @@ def backward_all(
             raise RuntimeError(
                 f"One of the differentiated Tensors does not require grad: inputs[{i}], of shape {tuple(x.shape)}"
             )
+    for x in inputs or ():
+        x.check_history("backward")
     targets = None if inputs is None else {x.slot for x in inputs}
     retain = create_graph if retain_graph is None else retain_graph
     seeds = [_seed(y, g, i) for i, (y, g) in enumerate(zip(outputs, gradients, strict=True))]
@@ -424,7 +437,7 @@ def backward_all(
     )
     with set_grad_enabled(create_graph):
         for leaf in leaves:
-            if leaf.slot in cotangents.of:
+            if leaf.slot in cotangents.of and not (leaf.op and leaf.op.retained):  # pull has seen to retained ones
                 deposit(leaf, cotangents.own(leaf.slot))
 
 
@@ -459,6 +472,8 @@ def grad(
             raise RuntimeError(
                 f"One of the differentiated Tensors does not require grad: inputs[{i}], of shape {tuple(x.shape)}"
             )
+    for x in xs:
+        x.check_history("grad")
     retain = create_graph if retain_graph is None else retain_graph
     seeds = [_seed(y, g, i) for i, (y, g) in enumerate(zip(ys, gs, strict=True))]
     cotangents = pull(ys, seeds, {x.slot for x in xs}, retain, create_graph)
@@ -514,4 +529,5 @@ def retain_grad(self: Tensor) -> None:
     if not self._requires_grad:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if self.op is not None:
+        self.check_history("retain_grad")
         self.op.retained = weakref.ref(self)

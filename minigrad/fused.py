@@ -73,6 +73,7 @@ class Softmax(Fused):
     """y = softmax(x) over the last axis; gx = y (g - Σ g y)"""
 
     definition = staticmethod(softmax_definition)
+    reads = ()
     keeps_output = True
 
     @quiet
@@ -88,25 +89,32 @@ class Softmax(Fused):
         gx -= y * gx.sum(axis=-1, keepdims=True)
         return (gx,)
 
+    def defined_backward(self, g: Tensor) -> Sequence[Tensor]:  # through the output, which may itself be asked for
+        y = self.output
+        gy = g * y
+        return (gy - y * sum(gy, -1, keepdim=True),)
+
 
 class LogSoftmax(Fused):
     """y = ln softmax(x) over the last axis; gx = g - exp(y) Σ g"""
 
     definition = staticmethod(log_softmax_definition)
+    reads = ()
+    keeps_output = True
 
     @quiet
     def forward(self, x: Array) -> Array:
         xp = namespace(x)
         y = _centered(x)
-        e = xp.exp(y)
-        total = e.sum(axis=-1, keepdims=True)
-        y -= xp.log(total)
-        e /= total
-        self.save(e)
+        y -= xp.log(xp.exp(y).sum(axis=-1, keepdims=True))
         return y
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
-        return (g - self.saved[0] * g.sum(axis=-1, keepdims=True),)
+        y = self.output.array
+        return (g - namespace(y).exp(y) * g.sum(axis=-1, keepdims=True),)
+
+    def defined_backward(self, g: Tensor) -> Sequence[Tensor]:
+        return (g - exp(self.output) * sum(g, -1, keepdim=True),)
 
 
 def _over(op: type[Op], x: Tensor, dim: int, dtype: Any) -> Tensor:

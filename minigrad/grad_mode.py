@@ -22,7 +22,39 @@ def is_grad_enabled() -> bool:
     return mode.recording
 
 
-class set_grad_enabled(ContextDecorator):
+class _Decorator(ContextDecorator):
+    """A mode as a decorator: of functions, and of generator functions, whose body then runs in it, but nothing between."""
+
+    def _recreate_cm(self) -> Any:
+        raise NotImplementedError
+
+    def __call__(self, function: Any) -> Any:
+        if not inspect.isgeneratorfunction(function):
+            return super().__call__(function)
+
+        @wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            generator = function(*args, **kwargs)
+            resume, value = generator.send, None
+            while True:
+                try:
+                    with self._recreate_cm():
+                        item = resume(value)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    resume, value = generator.send, (yield item)
+                except GeneratorExit:
+                    with self._recreate_cm():
+                        generator.close()
+                    raise
+                except BaseException as error:
+                    resume, value = generator.throw, error
+
+        return generate
+
+
+class set_grad_enabled(_Decorator):
     """Record operations, or do not: as a call, a `with` block or a decorator (torch.set_grad_enabled)."""
 
     def __init__(self, enabled: bool):
@@ -43,28 +75,9 @@ class set_grad_enabled(ContextDecorator):
         return set_grad_enabled(self.enabled)
 
 
-class _Setting(ContextDecorator):
+class _Setting(_Decorator):
     enabled: ClassVar[bool]
     before: bool
-
-    def __call__(self, function: Any) -> Any:
-        if not inspect.isgeneratorfunction(function):
-            return super().__call__(function)
-
-        @wraps(function)
-        def generate(
-            *args: Any, **kwargs: Any
-        ) -> Any:  # the mode holds while the generator runs, not between its values
-            generator, value = function(*args, **kwargs), None
-            try:
-                while True:
-                    with self._recreate_cm():
-                        item = generator.send(value)
-                    value = yield item
-            except StopIteration as end:
-                return end.value
-
-        return generate
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         setting = super().__new__(cls)

@@ -251,6 +251,7 @@ class Tensor(TensorMethods):
 
     @data.setter
     def data(self, value: Tensor) -> None:
+        value.version()  # from now on the memory is shared
         self.replace(value.array)
 
     # ---- writing in place
@@ -266,6 +267,7 @@ class Tensor(TensorMethods):
         before = self.version().writes
         self.array = array
         self._version = Version(Memory(before + 1))
+        self._epoch = 0
 
     def written(self) -> None:
         """Say that this tensor's memory was written: ops that saved it before will refuse to run backward."""
@@ -302,7 +304,8 @@ class Tensor(TensorMethods):
         if _RANK[y.array.dtype.kind] > _RANK[self.array.dtype.kind]:
             raise RuntimeError(f"{what}: result type {y.dtype} can't be cast to the desired output type {self.dtype}")
         same_type = y.array.dtype == self.array.dtype
-        if y._requires_grad and self.op is not None and self._version is None and y._version is None and same_type:
+        alone = self.op is not None and self._version is None and y._version is None
+        if y._requires_grad and alone and same_type and y.array.strides == self.array.strides:
             self.array = y.array  # nobody else sees the old memory: leave it to `old`, and copy nothing
         else:
             if y._requires_grad:
@@ -368,6 +371,7 @@ class Tensor(TensorMethods):
             raise TypeError(
                 "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
             )
+        self.version()  # from now on the memory is shared
         return backend.to_numpy(self.array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:

@@ -194,3 +194,121 @@ def test_a_write_under_no_grad_does_not_make_a_stale_view_fresh() -> None:
     assert x.tolist() == [0, 0, 1]
     with pytest.raises(RuntimeError, match="shares memory"):
         v * 2
+
+
+@BOTH
+def test_a_retained_tensor_off_the_path_gets_no_partial_gradient(lib: Any) -> None:
+    a, x = lib.tensor([1.0, 2.0], requires_grad=True), lib.tensor([3.0, 4.0], requires_grad=True)
+    y = a * 2
+    y.retain_grad()
+    lib.autograd.grad((y * x + y.exp()).sum(), x)
+    assert y.grad is None
+
+
+@BOTH
+def test_a_retained_gradient_is_counted_once_and_not_written_into(lib: Any) -> None:
+    a = lib.tensor([1.0, 2.0], requires_grad=True)
+    y = a * 2
+    y.retain_grad()
+    z = (y * y).sum()
+    z.backward(inputs=[y], retain_graph=True)
+    first = y.grad
+    assert first.tolist() == [4, 8]
+    z.backward()
+    assert first.tolist() == [4, 8]
+    assert y.grad.tolist() == [8, 16]
+
+
+def test_a_stale_tensor_is_refused_as_a_target() -> None:
+    b = mg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True) * 1
+    v = b[0]
+    v.mul_(3.0)
+    s = (v * v).sum()
+    with pytest.raises(RuntimeError, match="shares memory"):
+        mg.autograd.grad(s, b, retain_graph=True)
+    with pytest.raises(RuntimeError, match="shares memory"):
+        s.backward(inputs=[b])
+    with pytest.raises(RuntimeError, match="shares memory"):
+        b.retain_grad()
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_second_order_flows_through_the_softmax_that_was_returned(name: str) -> None:
+    results = []
+    for lib in (mg, torch):
+        a = lib.tensor([1.0, 2.0, 4.0], requires_grad=True, dtype=lib.float64)
+        x = a * 1
+        y = getattr(lib, name)(x, -1)
+        x.add_(1)  # the input is not needed any more
+        (g,) = lib.autograd.grad((y**3).sum(), a, create_graph=True)
+        results.append(lib.autograd.grad((g * g).sum(), y)[0].tolist())
+    np.testing.assert_allclose(*results, rtol=1e-10)
+
+
+@BOTH
+def test_strides_after_in_place_ops_and_cat_are_torchs(lib: Any) -> None:
+    a = lib.ones(2, 3, requires_grad=True)
+    x = a.t() * 1
+    x[0] = 5.0
+    x.mul_(lib.ones(3, 2))
+    assert x.stride() == (1, 3)
+    assert lib.cat([a.t(), a.t()], 1).stride() == (4, 1)
+
+
+@BOTH
+def test_memory_that_was_shared_stays_shared(lib: Any) -> None:
+    a = lib.ones(2, requires_grad=True)
+    y = a * 2
+    array = y.numpy(force=True)
+    v, p = a * 2, lib.zeros(2)
+    p.data = v
+    y.add_(1)
+    v.add_(1)
+    assert array.tolist() == p.tolist() == [3, 3]
+
+
+@BOTH
+def test_changing_a_module_s_dtype_leaves_the_caller_s_buffer_alone(lib: Any) -> None:
+    module, b = lib.nn.Linear(2, 1), lib.ones(2)
+    module.register_buffer("b", b)
+    module(lib.ones(1, 2)).sum().backward()
+    g = module.weight.grad
+    module.double()
+    assert (b.dtype, module.b.dtype, g.dtype) == (lib.float32, lib.float64, lib.float64)
+
+
+@BOTH
+def test_new_data_starts_anew(lib: Any) -> None:
+    w, t = lib.ones(3, requires_grad=True), lib.zeros(3)
+    t.mul_(w)
+    t.data = lib.ones(3)
+    assert (t * 2).tolist() == [2, 2, 2]
+
+
+@BOTH
+def test_generators_in_a_mode_can_be_thrown_into_and_closed(lib: Any) -> None:
+    seen = []
+
+    @lib.set_grad_enabled(False)
+    def values() -> Any:
+        try:
+            yield lib.is_grad_enabled()
+        except ValueError:
+            yield "caught"
+        finally:
+            seen.append(lib.is_grad_enabled())
+
+    it = values()
+    assert next(it) is False
+    assert it.throw(ValueError()) == "caught"
+    it.close()
+    assert seen == [False]
+    assert lib.is_grad_enabled()
+
+
+@BOTH
+def test_a_gradient_that_cannot_be_written_is_a_runtime_error(lib: Any) -> None:
+    a = lib.ones(3, requires_grad=True)
+    a.grad = lib.ones(1).expand(3)
+    with pytest.raises(RuntimeError, match="clone"):
+        a.sum().backward()

@@ -330,12 +330,18 @@ class Module:
         device, dtype = destination(args, **kwargs)
         if dtype is not None and dtype.kind != "f":
             raise TypeError(f"Module.to only accepts floating point dtypes, but got desired dtype={dtypes.ours(dtype)}")
-        for x in [*self.parameters(), *self.buffers()]:
+        for x in self.parameters():
             to = dtype if x.is_floating_point() else None
             if (moved := x.detach().to(device=device, dtype=to)).array is not x.array:
                 x.replace(moved.array)
-                if x._grad is not None:
+                if isinstance(x._grad, Tensor):
+                    x._grad.replace(x._grad.detach().to(device=device, dtype=to).array)
+                elif x._grad is not None:
                     x._grad = x._grad.to(device=device, dtype=to)
+        for module in self.modules():
+            for name, buffer in module._own_buffers():
+                to = dtype if buffer.is_floating_point() else None
+                setattr(module, name, buffer.to(device=device, dtype=to))
         return self
 
     def float(self) -> Any:

@@ -401,7 +401,7 @@ class SetItem(Op):
     def forward(self, x: Array, value: Array) -> Array:
         basic, advanced = key = self.__dict__.pop("key")
         self.save(key, *advanced.values())  # the index tensors apart, so that a change of one is noticed
-        y = x.copy()
+        y = x.copy(order="K")
         _assign(y, basic, advanced, value)
         return y
 

@@ -425,7 +425,8 @@ class Cat(Op):
 
     def forward(self, *xs: Array) -> Array:
         self.sizes = [x.shape[self.axis] for x in xs]
-        return namespace(*xs).concatenate(xs, axis=self.axis)
+        xp = namespace(*xs)
+        return xp.ascontiguousarray(xp.concatenate(xs, axis=self.axis))
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         return split(g, self.sizes, self.axis)
