@@ -1,8 +1,8 @@
 """Fast forms that carry their definition.
 
 A fused op computes in one go, with few passes over memory, what its `definition` says in small ops. The definition is its
-documentation, the oracle of its tests, and what is differentiated when the gradient itself must be differentiable
-(create_graph=True). The engine chooses when backward runs; the caller does not.
+documentation, the oracle of its tests and, unless the op has a formula in ops at hand, what is differentiated when the
+gradient itself must be differentiable (create_graph=True). The engine chooses when backward runs; the caller does not.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Fused(Op):
 
     def backward(self, g: Tensor) -> Sequence[Tensor | None]:
         if mode.recording:
-            return self.defined_backward(g)
+            return self.recorded_backward(g)
         return [None if gx is None else wrap(gx) for gx in self.fast_backward(g.array)]
 
     def fast_backward(self, g: Array) -> Sequence[Array | None]:
         raise NotImplementedError
 
-    def defined_backward(self, g: Tensor) -> Sequence[Tensor | None]:
+    def recorded_backward(self, g: Tensor) -> Sequence[Tensor | None]:
         """The definition's gradient, recorded: a function of the inputs and of g."""
         inputs = [Reshape.apply(x, to=x.array.shape) for x in self.inputs]  # apart, even if one tensor came in twice
         y = type(self).definition(*inputs, **self.params())
@@ -89,7 +89,7 @@ class Softmax(Fused):
         gx -= y * gx.sum(axis=-1, keepdims=True)
         return (gx,)
 
-    def defined_backward(self, g: Tensor) -> Sequence[Tensor]:  # through the output, which may itself be asked for
+    def recorded_backward(self, g: Tensor) -> Sequence[Tensor]:  # through the output, which may itself be asked for
         y = self.output
         gy = g * y
         return (gy - y * sum(gy, -1, keepdim=True),)
@@ -113,7 +113,7 @@ class LogSoftmax(Fused):
         y = self.output.array
         return (g - namespace(y).exp(y) * g.sum(axis=-1, keepdims=True),)
 
-    def defined_backward(self, g: Tensor) -> Sequence[Tensor]:
+    def recorded_backward(self, g: Tensor) -> Sequence[Tensor]:
         return (g - exp(self.output) * sum(g, -1, keepdim=True),)
 
 

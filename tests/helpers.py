@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 import minigrad as mg
@@ -154,3 +155,13 @@ def _random(rng: np.random.Generator, like: np.ndarray, integers: bool = False) 
     """Random numbers in an array of that shape, float dtypes staying what they are."""
     dtype = like.dtype if like.dtype.kind == "f" else np.float64
     return np.asarray(rng.integers(-4, 5, like.shape) if integers else rng.standard_normal(like.shape)).astype(dtype)
+
+
+def check_same_error(f: Callable[[Any], Any], fact: str) -> None:
+    """f(library) raises in torch, and in minigrad the same class with a message that states the fact."""
+    with pytest.raises(Exception) as theirs:
+        f(torch)
+    with pytest.raises(Exception) as ours:
+        f(mg)
+    assert type(ours.value) is type(theirs.value), f"{ours.value!r} for torch's {theirs.value!r}"
+    assert fact in str(ours.value)
