@@ -88,6 +88,8 @@ class Op:
             x: Any = inputs[0]
             y._version = x.version()
             y._epoch = x._epoch
+            if x._unseen or (x._requires_grad and not mode.recording):
+                y._unseen = True
         if mode.recording:
             recorded = False
             for x in inputs:

@@ -71,6 +71,7 @@ class Tensor(TensorMethods):
     _grad: Any = None  # Tensor, Patch or None
     _version: Version | None = None  # None is version 0, until somebody shares or writes the memory
     _epoch: int = 0  # the version's `rewrites` that self.op describes
+    _unseen: bool = False  # a view, made while nothing was recorded, of a tensor that requires grad: it has no history
 
     def __init__(self, data: Any = (), *more: int, dtype: Any = None, device: Any = None, requires_grad: bool = False):
         from .ops.creation import empty, tensor  # ops are built on the engine, so the engine may only ask late
@@ -277,9 +278,15 @@ class Tensor(TensorMethods):
         """What an in-place op reads in place of this tensor: its values and history, but not this object (no cycle).
 
         Raises:
-            RuntimeError: this is a leaf that requires grad, and operations are being recorded.
+            RuntimeError: operations are being recorded, and this is a leaf that requires grad, or a view that was made under
+                no_grad, so that what it is a view of would not learn of the change.
         """
         if mode.recording:
+            if self._unseen:
+                raise RuntimeError(
+                    f"{what}: A view was created in no_grad mode and is being modified inplace with grad mode enabled. "
+                    f"Do both under no_grad(), or neither, or change a clone()"
+                )
             if self._requires_grad and self.op is None:
                 raise RuntimeError(
                     f"a leaf Variable that requires grad is being used in an in-place operation ({what}): "
