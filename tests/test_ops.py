@@ -21,6 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.testing import dims, indices, layouts, shapes
+from minigrad.testing.strategies import narrower
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch comments on nan variances and read-only arrays
 
@@ -38,85 +40,47 @@ def listed(table: str) -> list[str]:
 
 # ------------------------------------------------------------------------------------------------------ what is drawn
 
-SIDES = st.sampled_from([0, 1, 1, 2, 3, 4])
-FLAG = st.booleans()
 EXAMPLES = max(settings.default.max_examples // 2, 1)  # there are many rows
-
-
-def shapes(
-    min_dims: int = 0, max_dims: int = 4, sides: st.SearchStrategy[int] = SIDES
-) -> st.SearchStrategy[tuple[int, ...]]:
-    return st.lists(sides, min_size=min_dims, max_size=max_dims).map(tuple)
-
-
-@st.composite
-def laid_out(draw: st.DrawFn, array: np.ndarray) -> np.ndarray:
-    """The same numbers in some memory layout: as they are, transposed, reversed, with gaps, or read-only."""
-    layout = draw(st.sampled_from(["plain", "plain", "transposed", "reversed", "gaps", "read-only"]))
-    y = np.array(array)
-    if layout == "transposed" and y.ndim:
-        y = np.asfortranarray(y)
-    elif layout == "reversed" and y.ndim:
-        y = np.flip(np.flip(y).copy())
-    elif layout == "gaps" and y.ndim:
-        y = np.repeat(y, 2, axis=-1)[..., ::2]
-    y.flags.writeable = layout != "read-only"
-    return y
+FLAG = st.booleans()
+SIDES = st.sampled_from([0, 1, 1, 2, 3, 4])
+SEEDS = st.integers(0, 999)
+UP_TO_5 = st.integers(0, 5)
+KINDS = st.sampled_from(["any", "integers"])
+DRAWS = {
+    "any": lambda rng, shape: rng.standard_normal(shape),
+    "integers": lambda rng, shape: rng.integers(-2, 3, shape),
+    "positive": lambda rng, shape: rng.uniform(0.3, 3.0, shape),
+    "nonzero": lambda rng, shape: rng.uniform(0.3, 3.0, shape) * rng.choice([-1, 1], shape),
+}
 
 
 @st.composite
 def floats(draw: st.DrawFn, shape: tuple[int, ...], numbers: str = "any") -> np.ndarray:
     """float64: ordinary numbers, or few small integers, so that there are ties and kinks are met; or numbers away from zero."""
-    rng = np.random.default_rng(draw(st.integers(0, 999)))
-    if numbers == "positive":
-        return draw(laid_out(rng.uniform(0.3, 3.0, shape)))
-    if numbers == "nonzero":
-        return draw(laid_out(rng.uniform(0.3, 3.0, shape) * rng.choice([-1, 1], shape)))
-    if numbers == "any" and draw(FLAG):
-        return draw(laid_out(np.asarray(rng.integers(-2, 3, shape), dtype=np.float64)))
-    return draw(laid_out(np.asarray(rng.standard_normal(shape))))
+    kind = draw(KINDS) if numbers == "any" else numbers
+    x = DRAWS[kind](np.random.default_rng(draw(SEEDS)), shape)
+    return draw(layouts(np.asarray(x, dtype=np.float64)))
 
 
-@st.composite
-def integers(draw: st.DrawFn, shape: tuple[int, ...], low: int, high: int) -> np.ndarray:
-    """Integers in [low, high), of any width."""
-    wide = ["int64", "int64", "int32", "int16", "int8"] + (["uint8", "uint16", "uint32", "uint64"] if low >= 0 else [])
-    rng = np.random.default_rng(draw(st.integers(0, 999)))
-    numbers = np.asarray(rng.integers(low, max(high, low + 1), shape)).astype(draw(st.sampled_from(wide)))
-    return draw(laid_out(numbers))
+def index_of(rows: int, shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
+    """Integers in [0, rows), of any width and memory layout."""
+    return layouts(indices(rows, shape).map(mg.Tensor.numpy))
+
+
+MASKED = st.sampled_from([0.0, 0.5, 0.5, 1.0])
 
 
 @st.composite
 def masks(draw: st.DrawFn, shape: tuple[int, ...]) -> np.ndarray:
-    rng = np.random.default_rng(draw(st.integers(0, 999)))
-    return draw(laid_out(np.asarray(rng.random(shape) < draw(st.sampled_from([0.0, 0.5, 0.5, 1.0])))))
-
-
-@st.composite
-def narrower(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape that broadcasts to this one."""
-    kept = shape[draw(st.integers(0, len(shape))) if draw(FLAG) else 0 :]
-    return tuple(draw(st.sampled_from([n, n, 1])) for n in kept)
-
-
-def dims(ndim: int) -> st.SearchStrategy[int]:
-    """A dimension, counted from either end; a 0-d tensor has dimensions 0 and -1."""
-    return st.integers(-max(ndim, 1), max(ndim, 1) - 1)
-
-
-@st.composite
-def several_dims(draw: st.DrawFn, ndim: int) -> Any:
-    """None, one dimension, or some of them."""
-    some = st.lists(dims(ndim), unique_by=lambda d: d % max(ndim, 1), max_size=ndim).map(tuple)
-    return draw(st.none() | dims(ndim) | some)
+    rng = np.random.default_rng(draw(SEEDS))
+    return draw(layouts(np.asarray(rng.random(shape) < draw(MASKED))))
 
 
 @st.composite
 def one(draw: st.DrawFn, numbers: str = "any", min_dims: int = 0, max_dims: int = 4, full: bool = False) -> Names:
     """x; and dim, dim2, several (dims), flag. full: without axes of size zero."""
-    sides = st.sampled_from([1, 2, 3, 4]) if full else SIDES
-    x = draw(floats(draw(shapes(min_dims, max_dims, sides)), numbers))
-    dim, dim2, several = draw(dims(x.ndim)), draw(dims(x.ndim)), draw(several_dims(x.ndim))
+    x = draw(floats(draw(shapes(min_dims, max_dims, min_side=int(full))), numbers))
+    dim, dim2, several = draw(dims(x.ndim)), draw(dims(x.ndim)), draw(dims(x.ndim, several=True))
     return {"x": x, "dim": dim, "dim2": dim2, "several": several, "flag": draw(FLAG)}
 
 
@@ -258,18 +222,16 @@ def matrices(draw: st.DrawFn, same_batch: bool = False) -> Names:
 @st.composite
 def gathers(draw: st.DrawFn) -> Names:
     """x and a dim; index i of x's dimensions, within x's sizes elsewhere; rows r of a few indices; src for scatter_add."""
-    x = draw(floats(draw(shapes(min_dims=1, sides=st.sampled_from([1, 2, 3, 4])))))
+    x = draw(floats(draw(shapes(min_dims=1, min_side=1))))
     dim = draw(dims(x.ndim))
     along = dim % x.ndim
-    sizes = tuple(draw(st.integers(0, 5)) if d == along else draw(st.integers(1, n)) for d, n in enumerate(x.shape))
-    index = draw(integers(sizes, 0, x.shape[dim]))
+    sizes = tuple(draw(UP_TO_5) if d == along else draw(st.integers(1, n)) for d, n in enumerate(x.shape))
+    index = draw(index_of(x.shape[dim], sizes))
     src = draw(floats(sizes))
-    whole = draw(
-        integers(tuple(draw(st.integers(0, 5)) if d == along else n for d, n in enumerate(x.shape)), 0, x.shape[dim])
-    )
+    whole = draw(index_of(x.shape[dim], tuple(draw(UP_TO_5) if d == along else n for d, n in enumerate(x.shape))))
     return {
         "x": x, "dim": dim, "i": index, "src": src, "whole": whole,
-        "r": draw(integers((draw(st.integers(0, 5)),), 0, x.shape[dim])),
+        "r": draw(index_of(x.shape[dim], (draw(UP_TO_5),))),
     }  # fmt: skip
 
 
@@ -283,7 +245,7 @@ def tables(draw: st.DrawFn, empty: bool = False) -> Names:
     rows = draw(st.integers(1, 5))
     return {
         "w": draw(floats((rows, draw(st.integers(1, 3))))),
-        "ids": draw(integers(draw(shapes(max_dims=3, sides=SIDES if empty else st.integers(1, 4))), 0, rows)),
+        "ids": draw(index_of(rows, draw(shapes(max_dims=3, min_side=int(not empty))))),
         "padding": draw(st.none() | st.integers(-rows, rows - 1)),
         "flag": draw(FLAG),
     }
@@ -293,10 +255,10 @@ def tables(draw: st.DrawFn, empty: bool = False) -> Names:
 def losses(draw: st.DrawFn) -> Names:
     """Logits (C,), (N, C) or (N, C, ...), class ids with some ignored, probabilities, class weights."""
     classes = draw(st.integers(1, 5))
-    extra = draw(shapes(max_dims=2, sides=st.sampled_from([1, 2, 3])))
+    extra = draw(shapes(max_dims=2, min_side=1, max_side=3))
     batch = draw(st.sampled_from([(), (1,), (3,), (4,), (0,)]))
     extra = extra if batch else ()
-    ids = draw(integers((*batch, *extra), 0, classes)).astype(np.int64)
+    ids = draw(index_of(classes, (*batch, *extra))).astype(np.int64)
     ignored = draw(st.sampled_from([-100, -100, -1, 0]))
     if ignored < 0:
         ids = np.where(draw(masks(ids.shape)), ignored, ids) if draw(FLAG) else ids
@@ -321,11 +283,11 @@ def keys(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """Anything that torch allows in x[...]: one entry after the other, until the axes are used up or we stop."""
     key: list[Any] = []
     axis, dots = 0, False
-    common = draw(shapes(max_dims=3, sides=st.sampled_from([0, 1, 2, 3])))  # what the index arrays broadcast to
+    common = draw(shapes(max_dims=3, max_side=3))  # what the index arrays broadcast to
     kinds = draw(
         st.sampled_from([["int", "slice", "None"], ["int", "slice", "None", "array", "array", "mask", "list"]])
     )
-    while axis < len(shape) and draw(st.integers(0, 5)):
+    while axis < len(shape) and draw(UP_TO_5):
         n = shape[axis]
         left = len(shape) - axis
         kind = draw(st.sampled_from([*kinds, *(["..."] if not dots else [])]))
@@ -345,7 +307,8 @@ def keys(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
             i = draw(st.integers(-n, n - 1))
             key.append(draw(st.sampled_from([i, np.asarray(i)])))
         elif kind in ("array", "list") and n:
-            array = draw(integers(draw(narrower(common)), draw(st.sampled_from([-n, 0])), n))
+            array = draw(index_of(n, draw(narrower(common))))
+            array = array.astype(np.int64) - n if draw(FLAG) else array  # from the end
             key.append(array.tolist() if kind == "list" and array.ndim == 1 and array.size else array)
         elif kind == "mask":
             width = draw(st.integers(1, min(2, left)))
@@ -382,7 +345,7 @@ def fits(shape: tuple[int, ...], key: Any) -> bool:
 
 @st.composite
 def reads(draw: st.DrawFn) -> Names:
-    x = draw(floats(draw(shapes(max_dims=4, sides=st.sampled_from([0, 1, 2, 3, 4, 4])))))
+    x = draw(floats(draw(shapes())))
     key = draw(keys(x.shape).filter(lambda key: fits(x.shape, key)))
     return {"x": x, "key": key[0] if len(key) == 1 and draw(FLAG) else key}
 
@@ -600,32 +563,38 @@ def program(code: str, names: Names) -> tuple[Callable[..., Any], list[np.ndarra
     return f, list(inputs.values())
 
 
-def narrow(array: np.ndarray) -> np.ndarray:
-    """The array in float32, strided in the same order."""
-    return array.astype(np.float32)
-
-
 def cases(table: list[Row]) -> Any:
     return pytest.mark.parametrize(("code", "strategy"), table, ids=[code for code, _ in table])
+
+
+def check_row(code: str, names: Names, wide: bool = True) -> None:
+    """Values and gradients against torch's: wide in float64 and second order too, else in float32."""
+    f, inputs = program(code, names)
+    if wide:
+        check_against_torch(f, inputs, second_order=code not in FIRST_ORDER, **TIGHT)
+    elif not re.search("float64|double", code):
+        check_against_torch(f, [x.astype(np.float32) for x in inputs], second_order=False, **LOOSE)
 
 
 @cases([*DIFFERENTIABLE, *IN_PLACE])
 @settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_values_and_gradients(code: str, strategy: st.SearchStrategy[Names], data: st.DataObject) -> None:
-    f, inputs = program(code, data.draw(strategy))
-    check_against_torch(f, inputs, second_order=code not in FIRST_ORDER, **TIGHT)
-    if not re.search("float64|double", code):
-        check_against_torch(f, [x.astype(np.float32) for x in inputs], second_order=False, **LOOSE)
+    names = data.draw(strategy)
+    check_row(code, names)
+    check_row(code, names, wide=False)
+
+
+def check_values(code: str, names: Names) -> None:
+    f, inputs = program(code, names)
+    assert_alike(*[f(library, *[as_leaf(library, x) for x in inputs]) for library in (mg, torch)])
 
 
 @cases(WITHOUT_GRADIENT)
 @settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_values_without_gradient(code: str, strategy: st.SearchStrategy[Names], data: st.DataObject) -> None:
-    f, inputs = program(code, data.draw(strategy))
-    results = [f(library, *[as_leaf(library, x) for x in inputs]) for library in (mg, torch)]
-    assert_alike(*results)
+    check_values(code, data.draw(strategy))
 
 
 def assert_alike(ours: Any, theirs: Any) -> None:

@@ -172,7 +172,7 @@ class _Check(NamedTuple):
             if not np.allclose(a, b, rtol=self.rtol, atol=self.atol):
                 raise AssertionError(
                     f"gradcheck: {self.ops}: the gradient of input {i} is right, but is another one with create_graph=True:\n"
-                    f"  {_shown(a)}\n  with create_graph=True:\n  {_shown(b)}"
+                    f"{_shown('recorded nothing', a)}\n{_shown('create_graph=True', b)}"
                 )
         count = len(points)
 
@@ -286,12 +286,13 @@ def _report(
             "  (the inputs here are those of f and then the cotangents; is backward written in ops on tensors?)"
         )
     for name, arrays in (("inputs", points), ("direction", directions), ("cotangent", cotangents)):
-        lines.extend(f"  {name}[{i}] = {_shown(a)}" for i, a in enumerate(arrays))
+        lines.extend(_shown(f"{name}[{i}]", a) for i, a in enumerate(arrays))
     return "\n".join(lines)
 
 
-def _shown(a: np.ndarray) -> str:
-    return np.array2string(a, precision=6, threshold=60, separator=", ", prefix=" " * 15)
+def _shown(name: str, a: np.ndarray) -> str:
+    start = f"  {name} = "
+    return start + np.array2string(a, precision=6, threshold=60, separator=", ", prefix=start)
 
 
 # ------------------------------------------------------------------------------------------------------------ transposes
@@ -332,7 +333,8 @@ def check_adjoint(A: Function, At: Function, x: Any, y: Any) -> bool:
         if abs(column - entry) > allowed:
             text += f"\n  (At y){list(index)} is {entry:.9g}, and should be <A e, y> = {column:.9g}, e being 1 there and 0 elsewhere"
             break
-    raise AssertionError(f"{text}\n  x = {_shown(a)}\n  y = {_shown(b)}\n  A x = {_shown(ax)}\n  At y = {_shown(aty)}")
+    named = (("x", a), ("y", b), ("A x", ax), ("At y", aty))
+    raise AssertionError("\n".join([text, *(_shown(name, array) for name, array in named)]))
 
 
 def _inner(ax: np.ndarray, y: np.ndarray, x: np.ndarray, aty: np.ndarray) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ All of them shrink to small readable values.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ except ModuleNotFoundError as missing:
 Shape = tuple[int, ...]
 Strategy = st.SearchStrategy
 
+FLAG = st.booleans()
 SIMPLE = [1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, -3.0, 1.5, -1.5]
 
 
@@ -36,6 +38,7 @@ def drawn(draw: st.DrawFn, x: Any) -> Any:
 # ---------------------------------------------------------------------------------------------------------------- shapes
 
 
+@cache  # a strategy that is made once is checked once
 def shapes(min_dims: int = 0, max_dims: int = 4, min_side: int = 0, max_side: int = 4) -> Strategy[Shape]:
     """Shapes of min_dims to max_dims axes, each of min_side to max_side entries; often with axes of one."""
     side = st.sampled_from(
@@ -44,11 +47,16 @@ def shapes(min_dims: int = 0, max_dims: int = 4, min_side: int = 0, max_side: in
     return st.lists(side, min_size=min_dims, max_size=max_dims).map(tuple)
 
 
+@cache
+def _up_to(n: int) -> Strategy[int]:
+    return st.integers(0, n)
+
+
 @st.composite
 def narrower(draw: st.DrawFn, shape: Shape) -> Shape:
     """A shape that broadcasts to this one: leading axes left out, others of one."""
-    kept = shape[draw(st.integers(0, len(shape))) if draw(st.booleans()) else 0 :]
-    return tuple(draw(st.sampled_from([n, n, 1])) for n in kept)
+    kept = shape[draw(_up_to(len(shape))) if draw(FLAG) else 0 :]
+    return tuple(1 if draw(_up_to(2)) == 2 else n for n in kept)
 
 
 @st.composite
@@ -60,6 +68,7 @@ def broadcastable_shapes(
     return tuple(draw(narrower(whole)) for _ in range(count))
 
 
+@cache
 def dims(ndim: int, several: bool = False) -> Strategy[Any]:
     """A dimension of a tensor that has `ndim`, counted from either end: an int in [-ndim, ndim); 0 or -1 if it has none.
 
@@ -104,6 +113,7 @@ def _shape(draw: st.DrawFn, shape: Any, default: Strategy[Shape]) -> Shape:
     return (size,) if isinstance(size, int) else tuple(size)
 
 
+@cache
 def _entries(dtype: np.dtype[Any]) -> Strategy[Any]:
     if dtype.kind == "b":
         return st.booleans()
@@ -116,7 +126,7 @@ def _entries(dtype: np.dtype[Any]) -> Strategy[Any]:
 def _filled(draw: st.DrawFn, shape: Shape, elements: Strategy[Any], dtype: np.dtype[Any]) -> np.ndarray:
     """An array drawn entry by entry; beyond 100 entries, of 100 that are drawn, in an order that is."""
     count = int(np.prod(shape))
-    few = draw(st.lists(elements, min_size=min(count, 100), max_size=min(count, 100)))
+    few = [draw(elements) for _ in range(min(count, 100))]
     if count > len(few):
         order = np.random.default_rng(draw(st.integers(0, 2**16))).integers(0, len(few), count)
         return np.array(few, dtype)[order].reshape(shape)
@@ -135,6 +145,11 @@ def integer_valued_floats(
 
 
 WIDTHS = ["int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64"]
+
+
+@cache
+def _widths(rows: int) -> Strategy[str]:
+    return st.sampled_from([w for w in WIDTHS if np.iinfo(w).max >= rows - 1])
 
 
 @st.composite
@@ -156,16 +171,17 @@ def indices(
     size = _shape(draw, shape, shapes(0 if rows else 1, 3))
     if not rows:
         size = size if 0 in size else (0, *size[1:])
-    fits = [w for w in WIDTHS if np.iinfo(w).max >= rows - 1]
-    to = np.dtype(draw(st.sampled_from(fits))) if dtype is None else as_numpy(drawn(draw, dtype))
+    to = np.dtype(draw(_widths(rows))) if dtype is None else as_numpy(drawn(draw, dtype))
     if not rows:
         return from_numpy(np.zeros(size, to))
-    any_id = st.integers(0, rows - 1)
-    few = draw(st.none() | st.lists(any_id, min_size=1, max_size=2))  # one or two ids, again and again
-    return from_numpy(_filled(draw, size, any_id if few is None else st.sampled_from(few), to))
+    any_id = _up_to(rows - 1)
+    few = [draw(any_id) for _ in range(draw(_up_to(2)))]  # one or two ids, again and again, or any
+    return from_numpy(_filled(draw, size, st.sampled_from(few) if few else any_id, to))
 
 
 LAYOUTS = ["contiguous", "transposed", "reversed", "gaps", "offset", "read-only"]
+
+LAYOUT = st.sampled_from(LAYOUTS)
 
 
 @st.composite
@@ -179,9 +195,9 @@ def layouts(draw: st.DrawFn, x: Any) -> Any:
     """
     given = drawn(draw, x)
     if isinstance(given, Tensor):
-        laid_out = from_numpy(in_layout(given.detach().numpy(), draw(st.sampled_from(LAYOUTS))))
+        laid_out = from_numpy(in_layout(given.detach().numpy(), draw(LAYOUT)))
         return laid_out.requires_grad_(given.requires_grad)
-    return in_layout(np.asarray(given), draw(st.sampled_from(LAYOUTS)))
+    return in_layout(np.asarray(given), draw(LAYOUT))
 
 
 def in_layout(x: np.ndarray, layout: str) -> np.ndarray:
