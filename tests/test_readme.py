@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,15 @@ def test_there_is_code_to_run() -> None:
 def test_it_prints_what_is_written(code: str, block: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(code, {})
     assert capsys.readouterr().out == (block or (line and line + "\n"))
+
+
+def test_the_example_prints_what_is_written() -> None:
+    root = Path(__file__).parent.parent
+    ran = subprocess.run([sys.executable, root / "examples/check_your_op.py"], capture_output=True, text=True, check=True)
+    lost = re.findall(r"```\n(row .*?)```", README, re.DOTALL)
+    report = [block for _, block, _ in BLOCKS if block.startswith("gradcheck")]
+    assert len(lost) == len(report) == 1
+    assert all(block in ran.stdout for block in [*lost, *report]), ran.stdout
 
 
 def test_the_files_it_names_exist() -> None:
