@@ -44,6 +44,23 @@ class Sub(Op):
         return g, -g if self.needs(1) else None
 
 
+class AddScaled(Op):
+    """z = x + αy in float32, rounded once as by a fused multiply-add: in float64 their product is exact; gx = g, gy = αg"""
+
+    reads = ((), ())
+    alpha: Number
+
+    @quiet
+    def forward(self, x: Array, y: Array) -> Array:
+        z = y.astype(np.float64)
+        z *= float(np.float32(self.alpha))
+        z += x
+        return z.astype(np.float32)
+
+    def backward(self, g: Tensor) -> Gradients:
+        return g, g * self.alpha if self.needs(1) else None
+
+
 class Mul(Op):
     """z = x y; gx = g y, gy = g x"""
 
@@ -113,7 +130,14 @@ class Neg(Op):
 
 def add(x: Operand, y: Operand, *, alpha: Number = 1) -> Tensor:
     """x + alpha y, broadcast (torch.add)."""
-    return apply_binary(Add, "add", x, y if alpha == 1 else mul(y, alpha))
+    return apply_binary(Add, "add", x, y) if alpha == 1 else _add_scaled("add", x, y, alpha)
+
+
+def _add_scaled(name: str, x: Operand, y: Operand, alpha: Number) -> Tensor:
+    x, y = operands(name, x, y)
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and x.array.dtype == np.float32:
+        return named(name.title(), AddScaled.apply(x, y, alpha=alpha))
+    return named(name.title(), apply_binary(Add, name, x, mul(y, alpha)))
 
 
 def _refuse_bool(name: str, *xs: Operand) -> None:
@@ -124,7 +148,7 @@ def _refuse_bool(name: str, *xs: Operand) -> None:
 def sub(x: Operand, y: Operand, *, alpha: Number = 1) -> Tensor:
     """x - alpha y, broadcast (torch.sub)."""
     _refuse_bool("sub", x, y)
-    return apply_binary(Sub, "sub", x, y if alpha == 1 else mul(y, alpha))
+    return apply_binary(Sub, "sub", x, y) if alpha == 1 else _add_scaled("sub", x, y, -alpha)
 
 
 def mul(x: Operand, y: Operand) -> Tensor:
