@@ -193,7 +193,11 @@ class Remainder(Op):
 
     @quiet
     def forward(self, x: Array, y: Array) -> Array:
-        return namespace(x, y).remainder(x, y)
+        xp = namespace(x, y)
+        z = xp.remainder(x, y)
+        if z.dtype.kind != "f":
+            return z
+        return xp.where(z == 0, x * z.dtype.type(0), z)  # to a 0 NumPy gives the sign of y, torch that of x
 
     def backward(self, g: Tensor) -> Gradients:
         x, y = self.inputs
@@ -369,7 +373,7 @@ class Relu(Op):
     fresh = True
 
     def forward(self, x: Array) -> Array:
-        return namespace(x).maximum(x, 0)
+        return namespace(x).maximum(0, x)  # of two zeros NumPy takes the second, as torch takes x
 
     def backward(self, g: Tensor) -> Gradients:
         return (where(le(self.output, 0), 0.0, g),)  # so that the gradient at nan is g

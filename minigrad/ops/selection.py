@@ -139,7 +139,11 @@ class Clamp(Op):
     high: Number | None
 
     def forward(self, x: Array) -> Array:
-        return namespace(x).clip(x, self.low, self.high)
+        xp = namespace(x)
+        y = xp.empty_like(x)
+        if self.low is not None:
+            x = xp.maximum(self.low, x, out=y)  # of two zeros NumPy takes the second, as torch takes x
+        return x if self.high is None else xp.minimum(self.high, x, out=y)
 
     def backward(self, g: Tensor) -> Gradients:
         (x,) = self.inputs
