@@ -91,6 +91,22 @@ class Div(Op):
         return g / y if self.needs(0) else None, -g * ((x / y) / y) if self.needs(1) else None
 
 
+class Reciprocal(Op):
+    """y = 1 / x; gx = -g y²"""
+
+    reads = ()
+    keeps_output = True
+    fresh = True
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        return 1 / x
+
+    def backward(self, g: Tensor) -> Gradients:
+        y = self.output
+        return (-g * (y * y),)
+
+
 class Pow(Op):
     """z = xʸ; gx = g y xʸ⁻¹, gy = g z log x. Where the formula is 0 · ∞, the gradient is 0."""
 
@@ -98,6 +114,13 @@ class Pow(Op):
 
     @quiet
     def forward(self, x: Array, y: Array) -> Array:
+        if isinstance(y, int | float) and x.dtype != np.float16:  # as in torch; NumPy does likewise for 2, 1/2 and -1
+            if y == 3:
+                return x * x * x
+            if y == -2:
+                return 1 / (x * x)
+            if y == -0.5:
+                return 1 / namespace(x).sqrt(x)
         return x**y
 
     def backward(self, g: Tensor) -> Gradients:
@@ -226,7 +249,7 @@ def positive(x: Tensor) -> Tensor:
 
 def reciprocal(x: Tensor) -> Tensor:
     """1 / x (torch.reciprocal)."""
-    return named("Reciprocal", div(1.0, x))
+    return Reciprocal.apply(floating(x))
 
 
 def pow(x: Operand, exponent: Operand) -> Tensor:
@@ -291,6 +314,22 @@ class Sqrt(Op):
 
     def backward(self, g: Tensor) -> Gradients:
         return (g / (2 * self.output),)
+
+
+class Rsqrt(Op):
+    """y = 1 / √x; gx = -½ g y³"""
+
+    reads = ()
+    keeps_output = True
+    fresh = True
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        return 1 / namespace(x).sqrt(x)
+
+    def backward(self, g: Tensor) -> Gradients:
+        y = self.output
+        return (-0.5 * g * (y * y * y),)
 
 
 class Tanh(Op):
@@ -399,7 +438,7 @@ def sqrt(x: Tensor) -> Tensor:
 
 def rsqrt(x: Tensor) -> Tensor:
     """1 / √x (torch.rsqrt)."""
-    return named("Rsqrt", 1 / sqrt(x))
+    return Rsqrt.apply(floating(x))
 
 
 def tanh(x: Tensor) -> Tensor:
