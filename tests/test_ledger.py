@@ -584,7 +584,8 @@ REDUCTIONS = [
     Row("norm over the last dim", lambda t, x: x.norm(dim=-1), of(WIDE), 2),
     Row("amax, amin, max, min", extremes, of(WIDE)),
     Row("argmax, argmin, among ties", where_extremes_are, ties),
-    Row("amax: gradient among ties", gradient(lambda t, x: x.amax(-1)), ties, 2),
+    Row("amax: gradient among ties", gradient(lambda t, x: x.amax(-1)), ties),
+    Row("max(): gradient among ties", gradient(lambda t, x: x.max()), lambda r: [ties(r)[0], normals(r)]),
     Row("max(dim): gradient among ties, but of -0", gradient(lambda t, x: x.max(-1)[0]), positive_zeros(ties)),
 ]
 

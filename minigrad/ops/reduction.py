@@ -14,10 +14,10 @@ from ..core import Op
 from ..dtypes import as_numpy, int64
 from ..tensor import Tensor, axis_of, wrap
 from .convert import cast
-from .elementwise import Sqrt, abs, div, square, sub
+from .elementwise import Sqrt, abs, square, sub
 from .indexing import take_along_dim
-from .selection import eq, isnan, logical_or, masked_fill, maximum, minimum
-from .shape import BroadcastTo, Reshape, broadcast_shapes, broadcast_to, named, reshape
+from .selection import eq, isnan, logical_or, masked_fill, maximum, minimum, where
+from .shape import BroadcastTo, Reshape, broadcast_shapes, named, reshape
 
 Dims = int | Sequence[int] | None
 
@@ -177,8 +177,9 @@ class Extreme(Op):
         winners = eq(x, wrap(self.output.array))
         if self.of_all:  # as torch: max() of nan sends the gradient there, amax() makes it nan
             winners = logical_or(winners, isnan(x))
-        winners = cast(winners, x.array.dtype)
-        return (broadcast_to(g, x.array.shape) * div(winners, Sum.apply(winners, axes=self.axes, keepdim=True)),)
+        ones = cast(winners, x.array.dtype)
+        count = Sum.apply(ones, axes=self.axes, keepdim=True)
+        return (where(winners, g / count, 0.0) if self.of_all else g * ones / count,)
 
 
 def _extreme(name: str, x: Tensor, dim: Dims, keepdim: bool, of_all: bool = False) -> Tensor:
