@@ -159,6 +159,17 @@ def scatter_add(y: Array, index: Array, rows: int) -> Array:
     return out
 
 
+@quiet
+def add_at(x: Array, y: Array, index: Array) -> Array:
+    """x (V,) with y[i] added at index[i], in the order of i; y and index are (N,)."""
+    if namespace(x, y) is not np:
+        return x + _segment_sum(y, index, len(x))
+    out = x.copy()
+    np.add.at(out, index, y)
+    return out
+
+
+@quiet
 def coalesce(index: Array, y: Array, rows: int) -> tuple[Array, Array]:
     """The distinct ids of `index` (N,), in no particular order, and for each the sum of its rows of y (N, ...).
 

@@ -81,6 +81,21 @@ class ScatterAdd(Op):
         return (Gather.apply(g, index=self.saved[0]),)
 
 
+class AddAt(Op):
+    """z = x, to which y[i] is added at index[i] in the order of i, for x (V,), y (N,), index (N,); gx = g, gy = g[index]"""
+
+    reads = ((), ())
+    index: Array
+
+    def forward(self, x: Array, y: Array) -> Array:
+        index = self.__dict__.pop("index")
+        self.save(index)
+        return backend.add_at(x, y, index)
+
+    def backward(self, g: Tensor) -> Sequence[Tensor | None]:
+        return g, Gather.apply(g, index=self.saved[0]) if self.needs(1) else None
+
+
 def gather_rows(table: Tensor, index: Index, name: str = "index", from_end: bool = True) -> Tensor:
     """table[index], rows of a (V, ...) table for an integer array of any shape; from_end lets -1 mean the last row.
 
@@ -241,8 +256,8 @@ def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
         )
     flat = _flat_index(ids, axis, x.array.shape).reshape(-1)
     part = Slice.apply(src, key=tuple(slice(0, n) for n in ids.shape))
-    added = scatter_add_rows(Reshape.apply(part, to=(flat.size,)), flat, x.numel())
-    return named("ScatterAdd", x + Reshape.apply(added, to=x.array.shape))
+    y = AddAt.apply(Reshape.apply(x, to=(x.numel(),)), Reshape.apply(part, to=(flat.size,)), index=flat)
+    return named("ScatterAdd", Reshape.apply(y, to=x.array.shape))
 
 
 # ------------------------------------------------------------------------------------------------------------- x[...]
