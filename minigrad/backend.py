@@ -121,6 +121,11 @@ def _cupy() -> ModuleType:
 # ---------------------------------------------------------------------------------------------------- arrays, old and new
 
 
+quiet = np.errstate(all="ignore")
+"""A decorator: log(0), 0/0 and overflow give inf and nan without a warning, as in torch (and CuPy)."""
+
+
+@quiet
 def asarray(x: Any, dtype: Any = None, like: Array | None = None) -> Array:
     """x as an array, on the device of `like` if given. NumPy scalars (a 0-d result) become 0-d arrays."""
     xp = np if like is None else namespace(like)
@@ -130,10 +135,6 @@ def asarray(x: Any, dtype: Any = None, like: Array | None = None) -> Array:
 def shares_memory(x: Array, y: Array) -> bool:
     """True if y is x, or a view of x or of what x is a view of."""
     return y is x or (y.base is not None and (y.base is x or y.base is x.base))
-
-
-quiet = np.errstate(all="ignore")
-"""A decorator: log(0), 0/0 and overflow give inf and nan without a warning, as in torch (and CuPy)."""
 
 
 # ------------------------------------------------------------------------------------------- gather and scatter-add of rows

@@ -244,6 +244,7 @@ def dense(g: Gradient) -> Tensor:
     return g.to_dense() if isinstance(g, Patch) else g
 
 
+@backend.quiet
 def plus(x: Gradient, y: Gradient, owned: bool) -> Gradient:
     """x + y, in x's memory if that is owned. The result is owned in any case."""
     if mode.recording:

@@ -29,6 +29,7 @@ class Fused(Op):
     fresh = True
     definition: ClassVar[Callable[..., Tensor]]
 
+    @quiet
     def backward(self, g: Tensor) -> Sequence[Tensor | None]:
         if mode.recording:
             return self.recorded_backward(g)

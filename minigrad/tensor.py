@@ -298,6 +298,7 @@ class Tensor(TensorMethods):
         old.op, old._requires_grad = self.op, self._requires_grad
         return old
 
+    @backend.quiet
     def rewrite(self, y: Tensor, old: Tensor, what: str) -> Tensor:
         """Take over y's values, in this tensor's memory where its views see them, and y's history. Returns self.
 

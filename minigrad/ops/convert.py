@@ -8,12 +8,17 @@ from typing import Any
 import numpy as np
 
 from .. import backend, dtypes
-from ..backend import Array
+from ..backend import Array, quiet
 from ..core import Op
 from ..dtypes import as_numpy, default_float
 from ..tensor import Tensor, wrap
 
 Gradients = Sequence[Tensor | None]
+
+
+@quiet
+def astype(x: Array, to: np.dtype[Any]) -> Array:
+    return x.astype(to)
 
 
 class Cast(Op):
@@ -25,7 +30,7 @@ class Cast(Op):
 
     def forward(self, x: Array) -> Array:
         self.back = x.dtype
-        return x.astype(self.to)
+        return astype(x, self.to)
 
     def backward(self, g: Tensor) -> Gradients:
         return (cast(g, self.back),)
@@ -50,7 +55,7 @@ def cast(x: Tensor, to: np.dtype[Any]) -> Tensor:
     """x as that NumPy dtype; x itself if it has it. Integers and bools carry no gradient."""
     if x.array.dtype == to:
         return x
-    return Cast.apply(x, to=to) if to.kind == "f" else wrap(x.array.astype(to))
+    return Cast.apply(x, to=to) if to.kind == "f" else wrap(astype(x.array, to))
 
 
 def destination(args: tuple[Any, ...], dtype: Any = None, device: Any = None) -> tuple[Any, np.dtype[Any] | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, dtypes, random
-from ..backend import Array
+from ..backend import Array, quiet
 from ..dtypes import Number, as_numpy, default_float, int64
 from ..random import Generator
 from ..tensor import Tensor, wrap
@@ -41,6 +41,7 @@ def _finish(array: Array, device: Any, requires_grad: bool) -> Tensor:
 # ------------------------------------------------------------------------------------------------------------- from data
 
 
+@quiet
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A new tensor with a copy of data: a number, nested lists, an array (torch.tensor).
 
@@ -138,6 +139,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 # -------------------------------------------------------------------------------------------------------------- constant
 
 
+@quiet
 def full(
     size: Sequence[int], fill_value: Number, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -205,6 +207,7 @@ def full_like(
     return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
 
 
+@quiet
 def arange(
     start: Number,
     end: Number | None = None,
@@ -234,6 +237,7 @@ def arange(
     return _finish(values.astype(kind), device, requires_grad)
 
 
+@quiet
 def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:

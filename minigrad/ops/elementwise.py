@@ -339,6 +339,7 @@ class Tanh(Op):
     keeps_output = True
     fresh = True
 
+    @quiet
     def forward(self, x: Array) -> Array:
         return namespace(x).tanh(x)
 
@@ -490,6 +491,7 @@ class Step(Op):
 
 
 def _step(name: str, numpy_name: str) -> Callable[[Tensor], Tensor]:
+    @quiet
     def compute(x: Array) -> Array:
         if x.dtype.kind != "f" and (name != "sign" or x.dtype == bool):
             return x.copy()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..backend import Array, namespace
+from ..backend import Array, namespace, quiet
 from ..core import Op, Patch
 from ..grad_mode import mode
 from ..sparse import RowSparse
@@ -396,6 +396,7 @@ def _plain(k: Any) -> Any:
     )
 
 
+@quiet
 def _assign(x: Array, basic: tuple[Any, ...], advanced: dict[int, Index], value: Any) -> None:
     """x[key] = value, for a parsed key. Integers act before index arrays do, as in torch (NumPy would mix them)."""
     if not advanced:

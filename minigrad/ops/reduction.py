@@ -255,6 +255,7 @@ def norm(x: Tensor, p: float = 2.0, dim: Dims = None, keepdim: bool = False) -> 
 
 
 def _test(name: str) -> Callable[..., Tensor]:
+    @quiet
     def f(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
         axes = () if dim == () else axes_of(x, dim, name)
         found = getattr(x.array.astype(bool), name)(axis=axes, keepdims=keepdim)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import backend
-from ..backend import Array, namespace
+from ..backend import Array, namespace, quiet
 from ..core import Op
 from ..dtypes import Number, result_type
 from ..grad_mode import no_grad
@@ -61,6 +61,7 @@ class MaskedFill(Op):
     mask: Tensor
     value: Number
 
+    @quiet
     def forward(self, x: Array) -> Array:
         mask = self.__dict__.pop("mask")
         self.save(mask)
@@ -138,6 +139,7 @@ class Clamp(Op):
     low: Number | None
     high: Number | None
 
+    @quiet
     def forward(self, x: Array) -> Array:
         xp = namespace(x)
         y = xp.empty_like(x)
@@ -190,6 +192,7 @@ def triu(x: Tensor, diagonal: int = 0) -> Tensor:
 
 
 def _comparison(name: str, sign: str) -> Callable[[Operand, Operand], Tensor]:
+    @quiet
     def compare(x: Operand, y: Operand) -> Tensor:
         with no_grad():
             a, b = (z.array if isinstance(z, Tensor) else z for z in operands(name, x, y))
