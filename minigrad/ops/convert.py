@@ -18,6 +18,8 @@ Gradients = Sequence[Tensor | None]
 
 @quiet
 def astype(x: Array, to: np.dtype[Any]) -> Array:
+    if to == dtypes.float16.numpy:  # as torch, by way of float32
+        x = x.astype(np.float32, copy=False)
     return x.astype(to)
 
 
