@@ -45,7 +45,11 @@ class Sub(Op):
 
 
 class AddScaled(Op):
-    """z = x + αy in float32, rounded once as by a fused multiply-add: in float64 their product is exact; gx = g, gy = αg"""
+    """z = x + αy; gx = g, gy = αg
+
+    In float32, and as by a fused multiply-add: in float64 the product is exact, and the sum, rounded there and once more to
+    float32, equals the sum rounded once, except where the first rounding makes a tie: some 2⁻²⁹ of all sums.
+    """
 
     reads = ((), ())
     alpha: Number
