@@ -1,9 +1,10 @@
 """The properties of the test suite on a million generated cases: python tests/thorough.py [--cases N] [--jobs N]
 
-Runs unattended, in rounds: in every round each op gets some hundred new cases, drawn by hypothesis from a seed of its own. What is
-done is kept in .thorough/cases.jsonl, so a run that was stopped goes on where it was, and one that found a bug goes on to the end. At the
-end the cases per op are printed, and everything that failed, as hypothesis shrank it; the exit status is 1 if something did.
-Delete .thorough/ to begin anew.
+Runs unattended, in rounds: in every round each op gets some hundred new cases. hypothesis draws shapes, layouts, ids and
+keywords, from a seed of each round's own; each of these is run with several sets of numbers and cotangents, and every such run
+is a case. What is done is kept in .thorough/cases.jsonl, so a run that was stopped goes on where it was, and one that found a
+bug goes on to the end. At the end the cases per op are printed, and everything that failed, as hypothesis shrank it; the exit
+status is 1 if something did. Delete .thorough/ to begin anew.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per job
 sys.path.insert(0, str(Path(__file__).parent))
 
 import hypothesis
+import numpy as np
 import test_adjoint
 import test_ops
 import test_random
@@ -38,12 +41,36 @@ DONE = Path(__file__).parent.parent / ".thorough" / "cases.jsonl"
 
 
 class Subject(NamedTuple):
-    """What is checked: cases are drawn from the strategy, `share` of them in a round."""
+    """What is checked: in a round `draws` are drawn from the strategy, each of them is checked with `sets` of numbers."""
 
     kind: str
     strategy: st.SearchStrategy[Any]
-    check: Callable[[Any], Any]
-    share: int
+    check: Callable[[Any, int], Any]  # what was drawn, and which set of numbers
+    draws: int
+    sets: int
+
+
+def row(code: str) -> Callable[[Any, int], None]:
+    """A row of the table: in float64 with second order, in float32, and both again with other numbers and cotangents."""
+
+    def check(names: dict[str, Any], i: int) -> None:
+        test_ops.check_row(code, names if i < 2 else scaled(names), wide=i % 2 == 0, seed=i)
+
+    return check
+
+
+def scaled(names: dict[str, Any]) -> dict[str, Any]:
+    """Other numbers with the same signs and ties."""
+
+    def other(x: Any) -> Any:
+        if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+            return x
+        y = np.empty_like(x)  # in the order of x's axes; reversed axes and gaps are the first set's
+        np.multiply(x, 0.7, out=y)
+        y.flags.writeable = x.flags.writeable
+        return y
+
+    return {name: other(x) for name, x in names.items()}
 
 
 def subjects() -> dict[str, Subject]:
@@ -56,36 +83,28 @@ def subjects() -> dict[str, Subject]:
             name = f"{head} #{int(number or 1) + 1}"
         found[name] = subject
 
-    def op(code: str) -> Callable[[Any], None]:
-        return lambda case: test_ops.check_row(code, *case)
-
-    def value(code: str) -> Callable[[Any], None]:
-        return lambda names: test_ops.check_values(code, names)
-
-    def pair(which: Any) -> Callable[[Any], None]:
-        return lambda case: test_adjoint.check_case(which, *case)
-
-    def streams(case: tuple[int, list[test_random.Call]]) -> None:
-        seed, calls = case
-        test_random.check(calls, *test_random.generators(seed))
-
     for code, strategy in [*test_ops.DIFFERENTIABLE, *test_ops.IN_PLACE]:
-        add(code, Subject("ops: values, gradients, second order", st.tuples(strategy, st.booleans()), op(code), 150))
+        add(code, Subject("ops: values, gradients, second order", strategy, row(code), 100, 4))
     for code, strategy in test_ops.WITHOUT_GRADIENT:
-        add(code, Subject("ops: values", strategy, value(code), 150))
-    more = (st.integers(0, 99), st.sampled_from(test_adjoint.FLOATS), st.sampled_from(list(test_adjoint.LAYOUTS)))
-    for which in ADJOINT_PAIRS:
-        cases = st.tuples(test_adjoint.CASES[test_adjoint.name(which)], *more)
-        add(" and ".join(test_adjoint.name(which)), Subject("adjoint pairs", cases, pair(which), 2000))
-    for name, shapes, check in (
-        ("MatMul", test_adjoint.factors(), test_adjoint.check_matmul),
-        ("Cat", test_adjoint.parts(), test_adjoint.check_cat),
-    ):
-        add(name, Subject("adjoint pairs", st.tuples(shapes, *more), lambda case, check=check: check(*case), 2000))
+        values = partial(lambda code, names, i: test_ops.check_values(code, names if i < 1 else scaled(names)), code)
+        add(code, Subject("ops: values", strategy, values, 100, 2))
+
+    layouts = st.tuples(st.sampled_from(test_adjoint.FLOATS), st.sampled_from(list(test_adjoint.LAYOUTS)))
+    adjoint = [
+        (test_adjoint.name(p), test_adjoint.CASES[test_adjoint.name(p)], partial(test_adjoint.check_case, p))
+        for p in ADJOINT_PAIRS
+    ]
+    adjoint += [(("MatMul", "MatMul"), test_adjoint.factors(), test_adjoint.check_matmul)]
+    adjoint += [(("Cat", "slices"), test_adjoint.parts(), test_adjoint.check_cat)]
+    for (op, transpose), cases, f in adjoint:
+        exact = partial(lambda f, case, i: f(case[0], i, *case[1]), f)
+        add(f"{op} and {transpose}", Subject("adjoint pairs, exact", st.tuples(cases, layouts), exact, 250, 8))
+
     everywhere = st.tuples(test_random.SEEDS, test_random.EVERYWHERE)
-    add("samplers, any calls in any order", Subject("random stream", everywhere, streams, 2000))
-    add("whole programs", Subject("random programs", programs(), check_program, 300))
-    anywhere = Subject("random programs", programs(anywhere=True), lambda p: check_program(p, stricter=True), 300)
+    streams = lambda case, i: test_random.check(case[1], *test_random.generators(case[0]))  # noqa: E731
+    add("samplers, any calls in any order", Subject("random stream", everywhere, streams, 1000, 1))
+    add("whole programs", Subject("random programs", programs(), lambda p, i: check_program(p), 300, 1))
+    anywhere = Subject("random programs", programs(anywhere=True), lambda p, i: check_program(p, stricter=True), 300, 1)
     add("whole programs that write anywhere", anywhere)
     return found
 
@@ -100,7 +119,7 @@ def chunk(work: tuple[str, int]) -> dict[str, Any]:
 
     @hypothesis.seed(number)
     @settings(
-        max_examples=subject.share,
+        max_examples=subject.draws,
         database=None,
         deadline=None,
         phases=[Phase.generate, Phase.shrink],
@@ -109,8 +128,9 @@ def chunk(work: tuple[str, int]) -> dict[str, Any]:
     @hypothesis.given(subject.strategy)
     def run(case: Any) -> None:
         nonlocal count
-        count += 1
-        subject.check(case)
+        for i in range(subject.sets):
+            count += 1
+            subject.check(case, i)
 
     failure = ""
     try:
