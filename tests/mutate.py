@@ -56,6 +56,9 @@ EQUIVALENT: dict[str, str] = {}
 
 # --------------------------------------------------------------------------------------------------------------- mutations
 
+STATED = "strict"
+"""zip(…, strict=True) states what holds anyway, as an assert does; such keywords are left as they are."""
+
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -86,7 +89,7 @@ def mutations(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
         case ast.Constant(value=int() | float()):
             yield "constant", ast.Constant(node.value + 1)
         case ast.Call():
-            for i in [i for i, keyword in enumerate(node.keywords) if keyword.arg]:
+            for i in [i for i, keyword in enumerate(node.keywords) if keyword.arg and keyword.arg != STATED]:
                 yield "keyword dropped", _with(node, keywords=node.keywords[:i] + node.keywords[i + 1 :])
             if len(node.args) > 1 and all(isinstance(x, ast.Name) for x in node.args[:2]):
                 yield "arguments swapped", _with(node, args=[node.args[1], node.args[0], *node.args[2:]])
@@ -203,7 +206,8 @@ def _places(
         if name in ("annotation", "returns", "decorator_list", "bases") or _is_for_type_checkers(node, name):
             continue
         for i, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            if isinstance(child, ast.AST) and not isinstance(child, ast.JoinedStr | ast.Raise):
+            stated = isinstance(child, ast.keyword) and child.arg == STATED
+            if isinstance(child, ast.AST) and not isinstance(child, ast.JoinedStr | ast.Raise) and not stated:
                 yield above, name, i, child
                 yield from _places(child, above)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import same
 
 import minigrad as mg
 from minigrad.ops import shape
@@ -312,3 +313,15 @@ def test_a_gradient_that_cannot_be_written_is_a_runtime_error(lib: Any) -> None:
     a.grad = lib.ones(1).expand(3)
     with pytest.raises(RuntimeError, match="clone"):
         a.sum().backward()
+
+
+@pytest.mark.parametrize("shapes", [[(0,), (0,)], [(0,), (2, 3)], [(2, 3), (0,), (1, 3)], [(0,), (0,), (3,)]], ids=str)
+def test_an_empty_tensor_in_cat_has_an_empty_gradient(shapes: list[tuple[int, ...]]) -> None:
+    """torch.cat lets an empty 1-d tensor pass beside any others; it was left out of the graph."""
+    gradients = []
+    for t in (mg, torch):
+        xs = [t.ones(*shape, requires_grad=True) for shape in shapes]
+        y = t.cat(xs)
+        gradients.append(t.autograd.grad(y, xs, t.ones_like(y)))
+    for ours, theirs in zip(*gradients, strict=True):
+        same(ours, theirs, exact=True)

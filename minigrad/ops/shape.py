@@ -450,16 +450,18 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
             raise TypeError(f"cat: expected Tensor as element {i} of the list, but got {type(x).__name__}")
         if x.ndim == 0:
             raise RuntimeError(f"cat: zero-dimensional tensor (at position {i}) cannot be concatenated; use stack")
-    some = [x for x in xs if x.array.shape != (0,)] or xs[:1]  # torch lets an empty 1-d tensor pass
-    axis = axis_of(some[0], dim, "cat")
-    for i, x in enumerate(some):
-        a, b = some[0].array.shape, x.array.shape
+    first = next((x for x in xs if x.array.shape != (0,)), xs[0])
+    a, axis = first.array.shape, axis_of(first, dim, "cat")
+    nothing = (*a[:axis], 0, *a[axis + 1 :])
+    xs = [Reshape.apply(x, to=nothing) if x.array.shape == (0,) else x for x in xs]  # torch lets an empty 1-d tensor pass
+    for i, x in enumerate(xs):
+        b = x.array.shape
         if len(a) != len(b) or a[:axis] + a[axis + 1 :] != b[:axis] + b[axis + 1 :]:
             raise RuntimeError(
                 f"cat: Sizes of tensors must match except in dimension {axis}: tensor 0 is {a}, tensor {i} is {b}"
             )
     dtype = result_type(*xs)
-    return Cat.apply(*(cast(x, dtype) for x in some), axis=axis)
+    return Cat.apply(*(cast(x, dtype) for x in xs), axis=axis)
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
