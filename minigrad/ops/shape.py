@@ -453,7 +453,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     first = next((x for x in xs if x.array.shape != (0,)), xs[0])
     a, axis = first.array.shape, axis_of(first, dim, "cat")
     nothing = (*a[:axis], 0, *a[axis + 1 :])
-    xs = [Reshape.apply(x, to=nothing) if x.array.shape == (0,) else x for x in xs]  # torch lets an empty 1-d tensor pass
+    xs = [
+        Reshape.apply(x, to=nothing) if x.array.shape == (0,) else x for x in xs
+    ]  # torch lets an empty 1-d tensor pass
     for i, x in enumerate(xs):
         b = x.array.shape
         if len(a) != len(b) or a[:axis] + a[axis + 1 :] != b[:axis] + b[axis + 1 :]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import itertools
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -57,36 +58,46 @@ def check_against_torch(
     Raises:
         AssertionError: naming what differs, the first entry that does, both numbers and their distance in ulp.
     """
-    given = as_list(inputs)
+    given = [numpy_of(x) if isinstance(x, torch.Tensor) else x for x in as_list(inputs)]
     chosen = differentiated(given)
+    names = [i for i, is_chosen in enumerate(chosen) if is_chosen]
     arrays = [_array_of(x) for x in given]
-    before = [None if a is None else a.copy() for a in arrays]
     tolerance: dict[str, Any] = {"rtol": rtol, "atol": atol}
 
-    ours = _Run(autograd, f, [_ours(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)])
-    theirs = _Run(torch.autograd, torch_f, [_torch(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)])
+    copies = [
+        _torch(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)
+    ]  # before anybody writes into them
+    with _unwritten([(f"input {i}", a) for i, a in enumerate(arrays) if a is not None]):
+        ours = _Run(autograd, f, [_ours(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)])
+    theirs = _Run(torch.autograd, torch_f, copies)
     _same_values(ours.values, theirs.values, exact, tolerance)
 
     draw = np.random.default_rng(seed)
-    cotangents = [_random(draw, numpy_of(y), exact) for y in theirs.values if y.requires_grad]
-    directions = [_random(draw, numpy_of(x)) for x, is_chosen in zip(arrays, chosen, strict=True) if is_chosen]
-    shown = [g.copy() for g in cotangents]
-    for run, leaf in ((ours, _ours), (theirs, _torch)):
-        run.differentiate(
-            [leaf(g, second_order) for g in cotangents], [leaf(u, False) for u in directions], second_order
-        )
-    _same_gradients("gradient of input", ours.first, theirs.first, exact, tolerance)
+    cotangents = [_random(draw, numpy_of(y), exact) for y in theirs.values if getattr(y, "requires_grad", False)]
+    directions = [_random(draw, numpy_of(arrays[i])) for i in names]
+    for run, leaf in ((theirs, _torch), (ours, _ours)):
+        with _unwritten([(f"cotangent {i}", g) for i, g in enumerate(cotangents)]):
+            run.differentiate(
+                [leaf(g, second_order) for g in cotangents], [leaf(u, False) for u in directions], second_order
+            )
+    inputs_named = [f"input {i}" for i in names]
+    _same_gradients("gradient of", inputs_named, ours.first, theirs.first, exact, tolerance)
     if second_order:
-        _same_gradients("second-order gradient", ours.second, theirs.second, False, tolerance)
-
-    plain = _check_hygiene(f, given, chosen, arrays, cotangents, second_order)
-    _same_gradients("gradient, not recorded, of input", plain, theirs.first, exact, tolerance)
-    for i, (a, old) in enumerate(zip(arrays, before, strict=True)):
-        if a is not None and old is not None and a.tobytes() != old.tobytes():
-            raise AssertionError(f"input {i} was written into")
-    if any(g.tobytes() != old.tobytes() for g, old in zip(cotangents, shown, strict=True)):
-        raise AssertionError("a cotangent was written into")
+        wanted = inputs_named + [f"cotangent {i}" for i in range(len(cotangents))]
+        _same_gradients("second-order gradient of", wanted, ours.second, theirs.second, False, tolerance)
+    plain = _check_hygiene(f, given, chosen, arrays, cotangents)
+    _same_gradients("gradient, not recorded, of", inputs_named, plain, theirs.first, exact, tolerance)
     return True
+
+
+@contextmanager
+def _unwritten(arrays: list[tuple[str, np.ndarray]]) -> Iterator[None]:
+    """Within the block, nothing may write into these."""
+    before = [a.tobytes() for _, a in arrays]
+    yield
+    for (name, a), old in zip(arrays, before, strict=True):
+        if a.tobytes() != old:
+            raise AssertionError(f"{name} was written into")
 
 
 # --------------------------------------------------------------------------------------------- the inputs in either library
@@ -155,16 +166,18 @@ def _same_values(ours: list[Any], theirs: list[Any], exact: bool, tolerance: dic
             assert_same(a, b, what, exact=exact, **tolerance)
             if a.requires_grad != b.requires_grad:
                 raise AssertionError(f"{what}: requires_grad is {a.requires_grad}, in torch {b.requires_grad}")
-        elif a != b:
+        elif isinstance(a, Tensor) or a != b:
             raise AssertionError(f"{what}: minigrad gives {a!r}, torch {b!r}")
 
 
-def _same_gradients(what: str, ours: list[Any], theirs: list[Any], exact: bool, tolerance: dict[str, Any]) -> None:
+def _same_gradients(
+    what: str, names: list[str], ours: list[Any], theirs: list[Any], exact: bool, tolerance: dict[str, Any]
+) -> None:
     """None stands for zeros."""
-    for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+    for name, a, b in zip(names if theirs else [], ours, theirs, strict=True):
         if a is not None or b is not None:
             a, b = (np.zeros_like(numpy_of(other)) if x is None else x for x, other in ((a, b), (b, a)))
-            assert_same(a, b, f"{what} {i}", exact=exact, **tolerance)
+            assert_same(a, b, f"{what} {name}", exact=exact, **tolerance)
 
 
 # -------------------------------------------------------------------------------------------------------------- hygiene
@@ -176,7 +189,6 @@ def _check_hygiene(
     chosen: list[bool],
     arrays: list[np.ndarray | None],
     cotangents: list[np.ndarray],
-    second_order: bool,
 ) -> list[Any]:
     """No gradient shares memory with another one, an input or a cotangent; the graph goes when it should. The gradients."""
     inputs = [_ours(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)]
@@ -191,8 +203,10 @@ def _check_hygiene(
     if not all(op.freed for op in ops):
         raise AssertionError(f"backward did not free the graph: {[op for op in ops if not op.freed]}")
     others = [("an input", a) for a in arrays if a is not None] + [("a cotangent", g) for g in cotangents]
-    for found in (first, [x.grad for x in leaves]):
-        assert_apart([(f"the gradient of input {i}", g) for i, g in enumerate(found) if g is not None], others)
+    found = [("the gradient of input", g) for g in first] + [("the .grad of input", x.grad) for x in leaves]
+    names = [i for i, is_chosen in enumerate(chosen) if is_chosen]
+    named = [(f"{what} {names[i % len(names)]}", g) for i, (what, g) in enumerate(found) if g is not None]
+    assert_apart(named, others)
     _check_cycles(ops, ys)
     return first
 

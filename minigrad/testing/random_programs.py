@@ -61,6 +61,8 @@ def programs(draw: st.DrawFn, min_ops: int = 5, max_ops: int = 60, anywhere: boo
         min_ops, max_ops: how many times a rule is drawn; a rule writes no line, one or a few.
         anywhere: also write in place where torch or minigrad may refuse: into views, bases, and what backward needs.
     """
+    if not 0 <= min_ops <= max_ops:
+        raise ValueError(f"programs: min_ops must be at most max_ops, got {min_ops} and {max_ops}")
     w = Writer(draw, careful=not anywhere)
     width = w.number(1, 3)
     w.leaf((w.number(1, 4), width))

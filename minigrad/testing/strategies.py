@@ -41,9 +41,9 @@ def drawn(draw: st.DrawFn, x: Any) -> Any:
 @cache  # a strategy that is made once is checked once
 def shapes(min_dims: int = 0, max_dims: int = 4, min_side: int = 0, max_side: int = 4) -> Strategy[Shape]:
     """Shapes of min_dims to max_dims axes, each of min_side to max_side entries; often with axes of one."""
-    side = st.sampled_from(
-        [n for n in (1, 0, 2, 1, *range(3, max_side + 1)) if min_side <= n <= max_side] or [min_side]
-    )
+    if not 0 <= min_dims <= max_dims or not 0 <= min_side <= max_side:
+        raise ValueError(f"shapes: {min_dims} to {max_dims} axes of {min_side} to {max_side} entries: there are none")
+    side = st.sampled_from([n for n in (1, 0, 2, 1, *range(3, max_side + 1)) if min_side <= n <= max_side])
     return st.lists(side, min_size=min_dims, max_size=max_dims).map(tuple)
 
 
@@ -53,19 +53,19 @@ def _up_to(n: int) -> Strategy[int]:
 
 
 @st.composite
-def narrower(draw: st.DrawFn, shape: Shape) -> Shape:
+def narrower(draw: st.DrawFn, shape: Shape, min_dims: int = 0, ones: bool = True) -> Shape:
     """A shape that broadcasts to this one: leading axes left out, others of one."""
-    kept = shape[draw(_up_to(len(shape))) if draw(FLAG) else 0 :]
-    return tuple(1 if draw(_up_to(2)) == 2 else n for n in kept)
+    left_out = draw(_up_to(max(len(shape) - min_dims, 0))) if draw(FLAG) else 0
+    return tuple(1 if ones and draw(_up_to(2)) == 2 else n for n in shape[left_out:])
 
 
 @st.composite
 def broadcastable_shapes(
     draw: st.DrawFn, count: int = 2, min_dims: int = 0, max_dims: int = 4, min_side: int = 0, max_side: int = 4
 ) -> tuple[Shape, ...]:
-    """`count` shapes that broadcast together, by the rules of NumPy and torch."""
+    """`count` shapes that broadcast together, by the rules of NumPy and torch. The limits are those of `shapes`."""
     whole = draw(shapes(min_dims, max_dims, min_side, max_side))
-    return tuple(draw(narrower(whole)) for _ in range(count))
+    return tuple(draw(narrower(whole, min_dims, min_side <= 1)) for _ in range(count))
 
 
 @cache
@@ -110,7 +110,10 @@ def tensors(
 
 def _shape(draw: st.DrawFn, shape: Any, default: Strategy[Shape]) -> Shape:
     size = drawn(draw, default if shape is None else shape)
-    return (size,) if isinstance(size, int) else tuple(size)
+    size = (size,) if isinstance(size, int) else tuple(size)
+    if any(n < 0 for n in size):
+        raise ValueError(f"a shape must not have negative sizes, got {size}")
+    return size
 
 
 @cache
@@ -167,11 +170,16 @@ def indices(
         rows: the number of rows. A table without rows has no ids, so then they are empty.
         shape: their shape, or a strategy of shapes.
         dtype: of the ids; default: any integer width that can count the rows.
+
+    Raises:
+        ValueError: dtype is not an integer type, or too narrow to count the rows.
     """
     size = _shape(draw, shape, shapes(0 if rows else 1, 3))
     if not rows:
         size = size if 0 in size else (0, *size[1:])
     to = np.dtype(draw(_widths(rows))) if dtype is None else as_numpy(drawn(draw, dtype))
+    if to.kind not in "iu" or np.iinfo(to).max < rows - 1:
+        raise ValueError(f"indices: {to} cannot count {rows} rows")
     if not rows:
         return from_numpy(np.zeros(size, to))
     any_id = _up_to(rows - 1)
