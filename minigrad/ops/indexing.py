@@ -340,6 +340,10 @@ def _parse(x: Tensor, key: Any) -> tuple[tuple[Any, ...], dict[int, Index]]:
         if k is None:
             basic.append(None)
             out += 1
+        elif _is_mask(k) and k.ndim == 0:  # it picks from a new axis of one
+            basic.append(None)
+            advanced[out] = namespace(x.array).zeros(int(k), np.int64)
+            out += 1
         elif _is_mask(k):
             k = array_of(k)
             if k.shape != x.array.shape[axis : axis + k.ndim]:
@@ -373,14 +377,14 @@ def _is_mask(k: Any) -> bool:
 
 
 def _plain(k: Any) -> Any:
-    """One index as an int, a slice of ints, None, ..., or a tensor."""
+    """One index as an int, a slice of ints, None, ..., or a tensor; a bool is a mask of no dimensions."""
     if backend.is_array(k):
         k = wrap(k)
     elif isinstance(k, list | range):
         array = np.asarray([e.item() if isinstance(e, Tensor) else e for e in k])
         k = wrap(array if array.size else array.astype(np.int64))
-    elif isinstance(k, bool | np.bool_):
-        raise IndexError("a single bool is not an index here: use a bool tensor as a mask")
+    elif isinstance(k, bool):
+        k = wrap(np.asarray(k))
     if isinstance(k, slice):
         return slice(*(None if e is None else int(e) for e in (k.start, k.stop, k.step)))
     if k is None or k is Ellipsis:
