@@ -199,7 +199,7 @@ def div(x: Operand, y: Operand, *, rounding_mode: str | None = None) -> Tensor:
         xp = namespace(p, q)
         return xp.floor_divide(p, q) if rounding_mode == "floor" else xp.trunc(p / q).astype(result_type(a, b))
 
-    return named("Div", Step.apply(a, b, f=compute), variant=1)
+    return named("Div", Step.apply(a, b, f=compute), variant=2)
 
 
 def _refuse_zero(name: str, divisor: Operand, dtype: np.dtype) -> None:

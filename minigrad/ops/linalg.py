@@ -66,7 +66,8 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
         return named("Dot", sum(mul(x, y), dtype=x.array.dtype))
     if x.ndim == 1:
         product = matmul(Reshape.apply(x, to=(1, x.numel())), y)
-        return named("Squeeze", Reshape.apply(product, to=(*product.array.shape[:-2], product.array.shape[-1])))
+        row = Reshape.apply(product, to=(*product.array.shape[:-2], product.array.shape[-1]))
+        return named("Squeeze", row, variant=4) if y.ndim == 2 else named("UnsafeView", row)
     if y.ndim == 1:
         product = matmul(x, Reshape.apply(y, to=(y.numel(), 1)))
         return named("Mv" if x.ndim == 2 else "UnsafeView", Reshape.apply(product, to=product.array.shape[:-1]))
@@ -82,8 +83,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     except RuntimeError as error:
         raise RuntimeError(f"matmul: {tuple(x.shape)} @ {tuple(y.shape)}: the leading axes differ ({error})") from None
     x, y = (broadcast_to(z, (*lead, *z.array.shape[-2:])) for z in (x, y))
-    direct = len(lead) == 1 and x.is_contiguous() and y.is_contiguous()  # torch copies others into a batch
-    return named("Bmm" if direct else "UnsafeView", MatMul.apply(x, y))
+    return named("UnsafeView", MatMul.apply(x, y))
 
 
 def mm(x: Tensor, y: Tensor) -> Tensor:
