@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
     Raises:
         ValueError: nested lists of uneven lengths.
-        TypeError: something that is not a number inside.
+        TypeError: a list beside a number, or text.
+        RuntimeError: something else that is not a number inside.
     """
     if isinstance(data, Tensor):
         data, device = data.array, data.device if device is None else device
@@ -62,63 +64,87 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         )
     if isinstance(data, str):
         raise TypeError(f"tensor: expected numbers, got {data!r:.40} (str)")
-    array = _from_lists(data)
-    if dtype is not None:
-        to = as_numpy(dtype)
-    elif isinstance(data, np.generic):
-        to = array.dtype
-    else:
-        to = {"f": default_float(), "i": int64.numpy, "u": int64.numpy, "b": np.dtype(bool)}[array.dtype.kind]
-    return _finish(array.astype(to, copy=False), device, requires_grad)
+    return _finish(_from_lists(data, dtype), device, requires_grad)
 
 
-def _from_lists(data: Any) -> np.ndarray:
-    """Numbers and nested lists of them as an array of NumPy's choice of type."""
-    if isinstance(data, list | tuple) and any(isinstance(d, Tensor | np.ndarray) for d in data):
-        data = [d.detach().array if isinstance(d, Tensor) else d for d in data]
-        if all(isinstance(d, np.ndarray) for d in data):
-            return np.stack(data) if len({d.shape for d in data}) == 1 else _uneven(data)
+_PLAIN = {bool, int, float, list, tuple}
+
+
+def _from_lists(data: Any, dtype: Any) -> np.ndarray:
+    """Numbers and nested lists of them as an array. What is no Python number brings its own type, but NumPy's numbers deep
+    inside: nobody looks for them there, it would take as long as the rest."""
+    items = data if isinstance(data, list | tuple) else (data,)
+    others = set(map(type, items)) - _PLAIN
+    if any(issubclass(t, Tensor | np.ndarray) for t in others):
+        return _stacked(data, dtype)
     try:
         array = np.array(data)
-    except ValueError:
-        return _uneven(data)
+    except (ValueError, RuntimeError):  # uneven; or NumPy met a tensor that requires grad
+        if not _has_tensors(data):
+            _refuse(data)
+            raise
+        return _stacked(data, dtype)
     if array.dtype.kind == "O" and _has_tensors(data):
-        return _from_lists([_from_lists(d) for d in data])
-    if array.size == 0 and not isinstance(data, np.generic):
-        return array.astype(default_float())
-    if array.dtype.kind not in "biuf":
-        odd = _odd_one(data)
-        error = ValueError if odd.endswith(("(str)", "(int)")) else RuntimeError  # torch's choice of classes
-        raise error(f"tensor: expected numbers, got {odd}")
-    return array
+        return _stacked(data, dtype)
+    if array.size and array.dtype.kind not in "bif":  # "u" may be an int of 2**63 and more
+        _refuse(data)
+    if dtype is not None:
+        to = as_numpy(dtype)
+    elif any(issubclass(t, np.generic) for t in others):
+        to = reduce(dtypes.promote, (d.dtype if isinstance(d, np.generic) else dtypes.result_type(d) for d in items))
+    else:
+        to = {"f": default_float(), "i": int64.numpy, "u": int64.numpy, "b": np.dtype(bool)}[array.dtype.kind]
+    return array.astype(to, copy=False)
+
+
+def _stacked(data: Any, dtype: Any) -> np.ndarray:
+    """A list with tensors or arrays inside."""
+    arrays = [tensor(d, dtype=dtype, device="cpu").array for d in data]
+    if len({a.shape for a in arrays}) > 1:
+        _refuse(arrays)
+    return np.stack(arrays).astype(reduce(dtypes.promote, (a.dtype for a in arrays)), copy=False)
 
 
 def _has_tensors(data: Any) -> bool:
     return isinstance(data, Tensor) or (isinstance(data, list | tuple) and any(map(_has_tensors, data)))
 
 
-def _uneven(data: Any) -> Any:
-    def lengths(d: Any, depth: int) -> str | None:
-        if not isinstance(d, list | tuple) or not d:
-            return None
-        sizes = [len(e) if isinstance(e, list | tuple | np.ndarray) else None for e in d]
-        for i, n in enumerate(sizes):
-            if n != sizes[0]:
-                what = "a number" if n is None else f"a sequence of length {n}"
-                first = "a number" if sizes[0] is None else f"a sequence of length {sizes[0]}"
-                return f"at dim {depth}, element 0 is {first} and element {i} is {what}"
-        return next(filter(None, (lengths(e, depth + 1) for e in d)), None)
+def _refuse(data: Any) -> None:
+    """Say what is no number, or no sequence as long as the first of its level. The classes are torch's choice."""
 
-    raise ValueError(f"tensor: the nested lists are uneven: {lengths(data, 1) or 'their lengths differ'}")
+    def length(d: Any) -> int | None:
+        return len(d) if isinstance(d, list | tuple) or np.ndim(d) else None
 
+    def said(n: int | None) -> str:
+        return "a number" if n is None else f"a sequence of length {n}"
 
-def _odd_one(data: Any) -> str:
-    if isinstance(data, list | tuple):
-        for d in data:
-            if (found := _odd_one(d)) != "":
-                return found
-        return ""
-    return "" if isinstance(data, bool | int | float) and abs(data) < 2**63 else f"{data!r:.40} ({type(data).__name__})"
+    def check_numbers(d: Any, first: bool = True) -> None:
+        if isinstance(d, list | tuple):
+            for i, e in enumerate(d):
+                check_numbers(e, first and i == 0)
+        elif not isinstance(d, float | np.ndarray | np.integer | np.floating | np.bool_) and not (
+            isinstance(d, int) and abs(d) < 2**63
+        ):
+            of_text = ValueError if first else TypeError
+            raise (ValueError if isinstance(d, int) else of_text if isinstance(d, str) else RuntimeError)(
+                f"tensor: expected numbers, got {d!r:.40} ({type(d).__name__})"
+            )
+
+    def check_lengths(d: Any, i: int, dim: int) -> None:
+        n, expected = length(d), lengths[dim]
+        if n != expected:
+            raise (TypeError if None in (n, expected) else ValueError)(
+                f"tensor: the nested lists are uneven: at dim {dim}, the first is {said(expected)}, but element {i} is {said(n)}"
+            )
+        for j, e in enumerate(d if n else ()):
+            check_lengths(e, j, dim + 1)
+
+    check_numbers(data)
+    first, lengths = data, [length(data)]
+    while lengths[-1]:
+        first = first[0]
+        lengths.append(length(first))
+    check_lengths(data, 0, 0)
 
 
 def from_numpy(array: np.ndarray) -> Tensor:
