@@ -20,6 +20,8 @@ def backward(
 
     ys = [tensors] if isinstance(tensors, Tensor) else list(tensors)
     gs = [grad_tensors] * len(ys) if grad_tensors is None or isinstance(grad_tensors, Tensor) else list(grad_tensors)
+    if len(gs) != len(ys):
+        raise RuntimeError(f"backward: got {len(ys)} tensors and {len(gs)} gradients")
     backward_all(ys, gs, retain_graph, create_graph)
 
 
