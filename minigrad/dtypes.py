@@ -176,6 +176,8 @@ class device:
             name, index = "cuda", name
         if not isinstance(name, str):
             raise TypeError(f"device must be a name such as 'cpu' or 'cuda:0', got {name!r}")
+        if index is not None and (isinstance(index, builtins.bool) or not isinstance(index, int)):
+            raise TypeError(f"device: the index must be an int, got {index!r}")
         kind, colon, number = name.partition(":")
         if kind not in ("cpu", "cuda") or (colon and not number.isdecimal()) or (colon and index is not None):
             raise RuntimeError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {name!r}")
