@@ -59,8 +59,8 @@ class Tensor(TensorMethods):
     """An array, and the op that made it.
 
     Args:
-        data: nested lists of numbers, an array or a tensor; copied. Lists become float32, as torch.Tensor does;
-            `minigrad.tensor` keeps integers. Or sizes, Tensor(2, 3), for memory that is not set.
+        data: nested lists of numbers, an array or a tensor; copied. Lists and arrays become float32, as torch.Tensor
+            does; `minigrad.tensor` keeps integers. Or sizes, Tensor(2, 3), for memory that is not set.
         dtype, device: as in `minigrad.tensor`.
         requires_grad: collect this tensor's gradient in `.grad`.
     """
@@ -80,7 +80,7 @@ class Tensor(TensorMethods):
             data = empty(data, *more)
         elif more:
             raise TypeError("Tensor: expected data, or the sizes of a tensor to be filled later: Tensor(2, 3)")
-        if dtype is None and not isinstance(data, Tensor) and not backend.is_array(data):
+        if dtype is None and not isinstance(data, Tensor):
             dtype = default_float()
         self.array = tensor(data, dtype=dtype, device=device).array
         if requires_grad:
