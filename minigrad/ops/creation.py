@@ -24,9 +24,13 @@ def get_default_device() -> dtypes.device:
 
 
 def set_default_device(device: Any) -> None:
-    """Make new tensors there, unless told otherwise (torch.set_default_device). Raises BackendUnavailable for a missing GPU."""
+    """Make new tensors there, unless told otherwise; None: on the CPU (torch.set_default_device).
+
+    Raises:
+        BackendUnavailable: there is no such GPU.
+    """
     global _default_device
-    chosen = dtypes.device(device)
+    chosen = dtypes.device("cpu" if device is None else device)
     backend.module_for(chosen)
     _default_device = chosen
 
@@ -259,8 +263,7 @@ def arange(
     kind = as_numpy(dtype) if dtype is not None else default_float() if floats else int64.numpy
     count = int(np.ceil((end - start) / step)) if floats else -((start - end) // step)
     steps = np.arange(count)
-    values = steps * step + start if floats or kind.kind != "f" else (steps * step + start).astype(kind)
-    return _finish(values.astype(kind), device, requires_grad)
+    return _finish((steps * step + start).astype(kind), device, requires_grad)
 
 
 @quiet
