@@ -51,13 +51,16 @@ RESULTS = STATE / "results.jsonl"
 KILLED = {"killed", "timeout", "crash"}
 SLOWEST = 10.0  # seconds: slower tests are left out
 
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = json.loads(Path(__file__).with_name("equivalent_mutants.json").read_text(encoding="utf-8"))
 """Mutants that no test can kill: id, or the beginning of one and a *, and why. They count neither as killed nor as survivors."""
 
 # --------------------------------------------------------------------------------------------------------------- mutations
 
-STATED = "strict"
-"""zip(…, strict=True) states what holds anyway, as an assert does; such keywords are left as they are."""
+STATED = ("strict", "stacklevel", "timeout")
+"""Keywords that are left as they are: zip(…, strict=True) states what holds anyway, the others decide where a warning points and
+how long is waited."""
+SPEED = ("fresh", "moves")
+"""Attributes of ops that let the engine write into memory instead of copying it: without them it is slower, and right."""
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -89,7 +92,7 @@ def mutations(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
         case ast.Constant(value=int() | float()):
             yield "constant", ast.Constant(node.value + 1)
         case ast.Call():
-            for i in [i for i, keyword in enumerate(node.keywords) if keyword.arg and keyword.arg != STATED]:
+            for i in [i for i, keyword in enumerate(node.keywords) if keyword.arg and keyword.arg not in STATED]:
                 yield "keyword dropped", _with(node, keywords=node.keywords[:i] + node.keywords[i + 1 :])
             if len(node.args) > 1 and all(isinstance(x, ast.Name) for x in node.args[:2]):
                 yield "arguments swapped", _with(node, args=[node.args[1], node.args[0], *node.args[2:]])
@@ -206,7 +209,7 @@ def _places(
         if name in ("annotation", "returns", "decorator_list", "bases") or _is_for_type_checkers(node, name):
             continue
         for i, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
-            stated = isinstance(child, ast.keyword) and child.arg == STATED
+            stated = isinstance(child, ast.keyword) and child.arg in STATED
             if isinstance(child, ast.AST) and not isinstance(child, ast.JoinedStr | ast.Raise) and not stated:
                 yield above, name, i, child
                 yield from _places(child, above)
@@ -263,7 +266,7 @@ def _kind(
         f = scope[-1]
         known = isinstance(above[-1], ast.arguments) and isinstance(f, ast.FunctionDef)
         return ("default", range(f.body[0].lineno, f.end_lineno + 1)) if known else ("none", set())
-    if not _target(statement) or _constant(statement) is None:
+    if not _target(statement) or _target(statement) in SPEED or _constant(statement) is None:
         return "none", set()
     if not scope:
         names = [x for x in ast.walk(tree) if isinstance(x, ast.Name) and x.id == _target(statement)]
