@@ -20,7 +20,7 @@ else:
     LIMIT = 2
 
 class Box:
-    fresh = True
+    light = True
 
     def half(self, x: int = 8) -> float:
         """Half of x: 2."""
@@ -56,7 +56,7 @@ def refuses(f: Any, x: int) -> bool:
 
 CHANGES = {
     "LIMIT = 2 -> LIMIT = 3": lambda toy: toy.size() == 6,
-    "fresh = True -> fresh = False": lambda toy: toy.Box.fresh is False,
+    "light = True -> light = False": lambda toy: toy.Box.light is False,
     "def half(self, x: int=8) -> float: -> def half(self, x: int=9) -> float:": lambda toy: toy.Box().half() == 4.5,
     "if x < 0: -> if x <= 0:": lambda toy: refuses(toy.Box().half, 0),
     "if x < 0: -> if not x < 0:": lambda toy: refuses(toy.Box().half, 1),
@@ -91,7 +91,7 @@ def test_the_change_arrives(toy: ModuleType, change: str) -> None:
     program = mutate.Program()
     program.find_functions()
     (mutant,) = [m for m in mutate.mutants_of("minigrad/toy.py") if m.id.endswith(change)]
-    assert (toy.Box.fresh, toy.Box().half(), toy.Box().half(0), toy.size(), toy.size(many=True)) == (True, 4, 0, 5, 7)
+    assert (toy.Box.light, toy.Box().half(), toy.Box().half(0), toy.size(), toy.size(many=True)) == (True, 4, 0, 5, 7)
     assert program.apply(mutant)
     assert CHANGES[change](toy)
 

@@ -67,7 +67,8 @@ def check_against_torch(
     copies = [
         _torch(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)
     ]  # before anybody writes into them
-    with _unwritten([(f"input {i}", a) for i, a in enumerate(arrays) if a is not None]):
+    named = [(f"input {i}", a) for i, a in enumerate(arrays) if a is not None]
+    with _unwritten(named):
         ours = _Run(autograd, f, [_ours(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)])
     theirs = _Run(torch.autograd, torch_f, copies)
     _same_values(ours.values, theirs.values, exact, tolerance)
@@ -75,8 +76,9 @@ def check_against_torch(
     draw = np.random.default_rng(seed)
     cotangents = [_random(draw, numpy_of(y), exact) for y in theirs.values if getattr(y, "requires_grad", False)]
     directions = [_random(draw, numpy_of(arrays[i])) for i in names]
+    named += [(f"cotangent {i}", g) for i, g in enumerate(cotangents)]
     for run, leaf in ((theirs, _torch), (ours, _ours)):
-        with _unwritten([(f"cotangent {i}", g) for i, g in enumerate(cotangents)]):
+        with _unwritten(named):
             run.differentiate(
                 [leaf(g, second_order) for g in cotangents], [leaf(u, False) for u in directions], second_order
             )
@@ -85,7 +87,8 @@ def check_against_torch(
     if second_order:
         wanted = inputs_named + [f"cotangent {i}" for i in range(len(cotangents))]
         _same_gradients("second-order gradient of", wanted, ours.second, theirs.second, False, tolerance)
-    plain = _check_hygiene(f, given, chosen, arrays, cotangents)
+    with _unwritten(named):
+        plain = _check_hygiene(f, given, chosen, cotangents, named)
     _same_gradients("gradient, not recorded, of", inputs_named, plain, theirs.first, exact, tolerance)
     return True
 
@@ -187,8 +190,8 @@ def _check_hygiene(
     f: Function,
     given: list[Any],
     chosen: list[bool],
-    arrays: list[np.ndarray | None],
     cotangents: list[np.ndarray],
+    others: list[tuple[str, np.ndarray]],
 ) -> list[Any]:
     """No gradient shares memory with another one, an input or a cotangent; the graph goes when it should. The gradients."""
     inputs = [_ours(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)]
@@ -202,11 +205,9 @@ def _check_hygiene(
     ops = ops_behind(ys, None)
     if not all(op.freed for op in ops):
         raise AssertionError(f"backward did not free the graph: {[op for op in ops if not op.freed]}")
-    others = [("an input", a) for a in arrays if a is not None] + [("a cotangent", g) for g in cotangents]
     found = [("the gradient of input", g) for g in first] + [("the .grad of input", x.grad) for x in leaves]
     names = [i for i, is_chosen in enumerate(chosen) if is_chosen]
-    named = [(f"{what} {names[i % len(names)]}", g) for i, (what, g) in enumerate(found) if g is not None]
-    assert_apart(named, others)
+    assert_apart([(f"{what} {names[i % len(names)]}", g) for i, (what, g) in enumerate(found) if g is not None], others)
     _check_cycles(ops, ys)
     return first
 
