@@ -9,6 +9,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
+from test_mutants import first_of_duplicates, overwrite
 
 from minigrad import backend, core
 from minigrad.tensor import Tensor
@@ -65,27 +66,6 @@ def test_programs_are_various():
 # ----------------------------------------------------------------------------------------------- broken engines are found out
 
 
-def overwrites(right):
-    """A scatter-add that forgets to add: of rows with the same id the last one stays."""
-
-    def scatter_add(y, index, rows):
-        out = np.zeros((rows, *y.shape[1:]), y.dtype)
-        out[index] = y
-        return out
-
-    return scatter_add
-
-
-def keeps_one(right):
-    """A row-sparse gradient that keeps the first of the rows with the same id."""
-
-    def coalesce(index, y, rows):
-        ids, first = np.unique(index, return_index=True)
-        return ids, y[first]
-
-    return coalesce
-
-
 def keeps_history(right):
     """An in-place op that changes the memory, and leaves the tensor its old history."""
 
@@ -99,8 +79,8 @@ def keeps_history(right):
 
 
 BROKEN = {
-    "scatter-add overwrites": (backend, "scatter_add", overwrites),
-    "scatter-add keeps one row of several": (backend, "coalesce", keeps_one),
+    "scatter-add overwrites": (backend, "scatter_add", overwrite),
+    "scatter-add keeps one row of several": (backend, "coalesce", first_of_duplicates),
     "in place forgets the new op": (Tensor, "rewrite", keeps_history),
     "in place is not counted as a write": (Tensor, "written", lambda right: lambda x: None),
     "in place into a copy": (Tensor, "writable", lambda right: lambda x, what: right(x, what).copy()),

@@ -31,9 +31,8 @@ def as_list(y: Any) -> list[Any]:
 def differentiated(inputs: Sequence[Any]) -> list[bool]:
     """Which inputs a check differentiates by: those that require grad, or, if none does, all of floating dtype."""
     asked = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
-    return (
-        asked if any(asked) else [isinstance(x, Tensor | np.ndarray) and numpy_of(x).dtype.kind == "f" for x in inputs]
-    )
+    floating = [isinstance(x, Tensor | np.ndarray) and numpy_of(x).dtype.kind == "f" for x in inputs]
+    return asked if any(asked) else floating
 
 
 def gradcheck(

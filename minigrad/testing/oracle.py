@@ -64,12 +64,11 @@ def check_against_torch(
     arrays = [_array_of(x) for x in given]
     tolerance: dict[str, Any] = {"rtol": rtol, "atol": atol}
 
-    copies = [
-        _torch(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)
-    ]  # before anybody writes into them
+    leaves = list(zip(given, chosen, strict=True))
+    copies = [_torch(*leaf) for leaf in leaves]  # before anybody writes into them
     named = [(f"input {i}", a) for i, a in enumerate(arrays) if a is not None]
     with _unwritten(named):
-        ours = _Run(autograd, f, [_ours(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)])
+        ours = _Run(autograd, f, [_ours(*leaf) for leaf in leaves])
     theirs = _Run(torch.autograd, torch_f, copies)
     _same_values(ours.values, theirs.values, exact, tolerance)
 
@@ -79,9 +78,8 @@ def check_against_torch(
     named += [(f"cotangent {i}", g) for i, g in enumerate(cotangents)]
     for run, leaf in ((theirs, _torch), (ours, _ours)):
         with _unwritten(named):
-            run.differentiate(
-                [leaf(g, second_order) for g in cotangents], [leaf(u, False) for u in directions], second_order
-            )
+            gs, us = [leaf(g, second_order) for g in cotangents], [leaf(u, False) for u in directions]
+            run.differentiate(gs, us, second_order)
     inputs_named = [f"input {i}" for i in names]
     _same_gradients("gradient of", inputs_named, ours.first, theirs.first, exact, tolerance)
     if second_order:
