@@ -25,7 +25,9 @@ def test_it_prints_what_is_written(code: str, block: str, line: str, capsys: pyt
 
 def test_the_example_prints_what_is_written() -> None:
     root = Path(__file__).parent.parent
-    ran = subprocess.run([sys.executable, root / "examples/check_your_op.py"], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, root / "examples/check_your_op.py"], capture_output=True, text=True, check=True
+    )
     lost = re.findall(r"```\n(row .*?)```", README, re.DOTALL)
     report = [block for _, block, _ in BLOCKS if block.startswith("gradcheck")]
     assert len(lost) == len(report) == 1
