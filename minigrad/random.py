@@ -368,17 +368,27 @@ def _affine(x: Array, scale: float, shift: float) -> None:
         x += shift  # -0 + 0 is 0
     elif x.dtype == np.float32:
         wide = x.astype(np.float64)
-        wide *= scale
-        wide += shift
-        x[...] = wide
+        wide *= scale  # exact; and so is the sum, unless the shift is far below the product
+        x[...] = wide + shift if abs(shift) > abs(scale) * 2.0**-25 else _to_odd(*_sum(wide, shift))
     else:
         product = x * scale
         (x1, x0), (scale1, scale0) = _halves(x), _halves(scale)
         lost_by_product = x0 * scale0 - (((product - x1 * scale1) - x1 * scale0) - x0 * scale1)  # Dekker 1971
-        total = product + shift
-        part = total - product
-        lost_by_sum = (product - (total - part)) + (shift - part)  # Knuth, The Art of Computer Programming 4.2.2
-        np.add(total, lost_by_product + lost_by_sum, out=x)
+        total, lost_by_sum = _sum(product, shift)
+        np.add(total, _to_odd(*_sum(lost_by_product, lost_by_sum)), out=x)
+
+
+def _sum(x: Any, y: Any) -> tuple[Any, Any]:
+    """x + y rounded, and what rounding lost (Knuth, The Art of Computer Programming 4.2.2)."""
+    total = x + y
+    part = total - x
+    return total, (x - (total - part)) + (y - part)
+
+
+def _to_odd(total: NDArray[np.float64], lost: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sum rounded to odd: rounded once more, to fewer digits, it is the exact sum rounded (Boldo and Melquiond 2008)."""
+    even = (total.view(np.int64) & 1 == 0) & (lost != 0)
+    return np.where(even, np.nextafter(total, np.copysign(np.inf, lost)), total)
 
 
 def _halves(x: Any) -> tuple[Any, Any]:

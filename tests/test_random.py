@@ -231,6 +231,20 @@ def test_large(call: Call) -> None:
     check([call, integers(3, "int32")], *generators(7))
 
 
+@cephes
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shift", [1e-30, -1e-30, 1e-20, 1e-17, -1e-12, 1e-9, 1e-7])
+def test_a_mean_that_only_decides_ties(shift: float, dtype: str) -> None:
+    """Every eighth product with 2.5 lies halfway between two numbers: the fused multiply-add rounds it to the mean's side."""
+    calls = [
+        normal(1000, shift, 2.5, dtype),
+        normal(8, shift, 2.5, dtype),
+        uniform(1000, shift, 2.5, dtype),
+        uniform(1000, shift, 3, dtype),
+    ]
+    check(calls, *generators(0))
+
+
 @pytest.mark.parametrize("call", [uniform(99, -1e308, 0, "float64"), normal(99, 1e300, 1e299, "float64")], ids=str)
 def test_beyond_2_to_the_900_the_multiply_add_is_not_fused(call: Call) -> None:
     ours, theirs = generators(7)
