@@ -4,7 +4,7 @@ Runs unattended, in rounds: in every round each op gets some hundred new cases. 
 keywords, from a seed of each round's own; each of these is run with several sets of numbers and cotangents, and every such run
 is a case. What is done is kept in .thorough/cases.jsonl, so a run that was stopped goes on where it was, and one that found a
 bug goes on to the end. At the end the cases per op are printed, and everything that failed, as hypothesis shrank it; the exit
-status is 1 if something did. Delete .thorough/ to begin anew.
+status is 1 if something did. The next run tries that again first. Delete .thorough/ to begin anew.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,15 +147,16 @@ def prepare() -> None:
 
 
 def read() -> list[dict[str, Any]]:
-    """What earlier runs did; a last line that was cut off is done again."""
+    """What earlier runs did, the last word on each chunk; a last line that was cut off is done again."""
     lines = DONE.read_text(encoding="utf-8").splitlines() if DONE.exists() else []
-    results = []
+    results = {}
     for line in lines:
         try:
-            results.append(json.loads(line))
+            result = json.loads(line)
         except json.JSONDecodeError:
             continue
-    return results
+        results[result["name"], result["round"]] = result
+    return list(results.values())
 
 
 def pending(done: set[tuple[str, int]]) -> Iterator[tuple[str, int]]:
@@ -192,13 +194,18 @@ def main() -> int:
     parser.add_argument("--report", action="store_true", help="only print what was done so far")
     options = parser.parse_args()
     results = read()
-    total = sum(result["cases"] for result in results)
-    if total < options.cases and not options.report:
+    if not options.report:
+        again = [
+            (result["name"], result["round"]) for result in results if result["failure"] and result["name"] in SUBJECTS
+        ]
+        results = [result for result in results if not result["failure"]]
+        total = sum(result["cases"] for result in results)
+        work = pending({*again, *((result["name"], result["round"]) for result in results)})
         DONE.parent.mkdir(exist_ok=True)
-        work = pending({(result["name"], result["round"]) for result in results})
         with multiprocessing.Pool(options.jobs, prepare) as pool, DONE.open("a", encoding="utf-8") as file:
-            while total < options.cases:
-                batch = [next(work) for _ in range(4 * options.jobs)]
+            while total < options.cases or again:
+                batch = again or list(islice(work, 4 * options.jobs))
+                again = []
                 for result in pool.imap_unordered(chunk, batch):
                     results.append(result)
                     total += result["cases"]
