@@ -156,6 +156,10 @@ printed(put(w * 1, 0, 1.)) ; printed(F.linear(w, w, w[0])) ; printed(F.linear(w3
 printed(F.linear(w[0], w)) ; printed(F.linear(w[0], w, w[0])) ; printed(F.linear(w3.mT, w, w[0])) ; printed(w.clamp(0))
 printed(t.round(w)) ; printed(w.std()) ; printed(w.T.reshape(-1)) ; printed(w.reshape(-1))
 printed(w[:, :0].T.reshape(-1)) ; printed(w.view(4))
+e.reshape(-1, 3) ; e.reshape(-1, 1) ; a.reshape(-1, 1, 2) ; a.reshape(3, -1, 1)
+x4[:, :, i][:, 0, 1] ; x3[0, m[:, 0]] ; x3[:, m[:, 0], 1:] ; x4[:, i, 1:, 2] ; t.ones(3)[..., None]
+t.pow(i, t.tensor(0)) ; t.pow(a[0], -2) ; t.pow(a[1], 3) ; grad(lambda x: x ** -2, [1., 3.])
+t.sub(a, a, alpha=3) ; t.sub(i, i, alpha=2) ; t.sub(a.double(), a, alpha=3)
 """)
 CREATED = listed(r"""
 t.tensor([[t.tensor(1.)], [2]]) ; t.tensor([[t.tensor(1)], [t.tensor(2)]]) ; t.tensor(((t.tensor(1.),),))
@@ -321,7 +325,8 @@ a.retain_grad() ; F.one_hot(e.long(), 0) ; F.one_hot(e.long()) ; F.one_hot(i, 1)
 (lambda v: (lambda z: (v.add_(1), z.sum().backward()))(v.expand(2) * w[0]))(t.ones(1))
 (lambda v: (lambda z: (v.add_(1), z.sum().backward()))(v.T * w))(t.ones(2, 2)) ; t.Generator().manual_seed('a')
 a.sum(True + 1j) ; (lambda v: (lambda z: (v.add_(1), z.sum().backward()))(v * w))(t.ones(1, 2)) ; t.randint(3, 5)
-t.randint(3) ; m.add_(1) ; m.mul_(i[0]) ; i.add_(s)
+a.reshape(-2, 3) ; a.reshape(-1, -1) ; a.reshape(-2, -3) ; a.reshape(-1, -1, 6) ; e.reshape(0, -1) ; a.reshape(0, -1)
+a.reshape(-1, 4) ; a.reshape(-2, -1) ; t.ones(1).reshape(0, -1) ; t.randint(3) ; m.add_(1) ; m.mul_(i[0]) ; i.add_(s)
 (lambda v: (lambda z: (v.add_(1), z.sum().backward()))(v.add_(1) * w))(t.ones(2, 2))
 """)
 
@@ -522,3 +527,26 @@ def test_exponential_draws_have_mean_one_unless_told_otherwise() -> None:
 @pytest.mark.parametrize("n", [131_071, 131_072, 131_073, 2 * 131_072 + 16])
 def test_normals_do_not_show_that_threads_drew_them(n: int) -> None:
     same(mg.randn(n, generator=mg.Generator()), torch.randn(n, generator=torch.Generator()), exact=True)
+
+
+def test_ids_that_differ_beyond_sixteen_bits_are_two() -> None:
+    index = np.array([1, 65537] * 50)
+    touched, sums = mg.backend.coalesce(index, np.ones((100, 2)), 70_000)
+    assert dict(zip(touched.tolist(), sums.tolist(), strict=True)) == {1: [50, 50], 65537: [50, 50]}
+
+
+def test_a_long_sum_of_negative_zeros_starts_from_a_positive_one() -> None:
+    _, sums = mg.backend.coalesce(np.zeros(100, np.int64), np.full((100, 2), -0.0), 3)
+    assert not np.signbit(sums).any()
+
+
+def test_what_an_operator_never_saved_was_not_freed() -> None:
+    class Forgetful(mg.Op):
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            return 2 * x
+
+        def backward(self, g: mg.Tensor) -> tuple[mg.Tensor]:
+            return (g * self.saved[0],)
+
+    with pytest.raises(AttributeError):
+        Forgetful.apply(mg.ones(2, requires_grad=True)).sum().backward()
