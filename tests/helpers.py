@@ -36,9 +36,9 @@ def as_leaf(library: Any, array: np.ndarray, requires_grad: bool = True) -> Any:
     return x.requires_grad_() if requires_grad and array.dtype.kind == "f" else x
 
 
-def check_against_torch(f: Callable[..., Any], inputs: Sequence[np.ndarray], **options: Any) -> None:
+def check_against_torch(f: Callable[..., Any], inputs: Sequence[np.ndarray], **options: Any) -> bool:
     """f(library, *tensors) agrees in minigrad and torch: minigrad.testing.check_against_torch for code written once."""
-    testing.check_against_torch(lambda *xs: f(mg, *xs), lambda *xs: f(torch, *xs), list(inputs), **options)
+    return testing.check_against_torch(lambda *xs: f(mg, *xs), lambda *xs: f(torch, *xs), list(inputs), **options)
 
 
 def check_same_error(f: Callable[[Any], Any], fact: str) -> None:

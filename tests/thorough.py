@@ -203,6 +203,7 @@ def main() -> int:
         work = pending({*again, *((result["name"], result["round"]) for result in results)})
         DONE.parent.mkdir(exist_ok=True)
         with multiprocessing.Pool(options.jobs, prepare) as pool, DONE.open("a", encoding="utf-8") as file:
+            file.write("\n")  # ends a line that was cut off
             while total < options.cases or again:
                 batch = again or list(islice(work, 4 * options.jobs))
                 again = []

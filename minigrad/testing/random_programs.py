@@ -74,7 +74,7 @@ def programs(draw: st.DrawFn, min_ops: int = 5, max_ops: int = 60, anywhere: boo
         if i >= min_ops and w.number(0, 30) == 0:  # asked before every rule, so that shrinking can take one out
             break
         draw(st.sampled_from(RULES))(w)
-    if x := w.pick(lambda v: bool(v.leaves) and not v.leaf):
+    if x := w.root():
         w.lines.append(f"{x.name}.backward(numbers({x.shape}, {w.fresh()}))")
         w.lines.append("opt.step()")
     return Program(w.lines)

@@ -51,6 +51,10 @@ class Writer:
     def any(self) -> Variable:
         return self.draw(st.sampled_from(self.pool))  # which always has the leaves
 
+    def root(self) -> Variable | None:
+        """What backward can be called on."""
+        return self.pick(lambda v: bool(v.leaves) and not v.leaf)
+
     def fresh(self) -> int:
         """A number that no name has yet."""
         self.count += 1
@@ -88,15 +92,13 @@ class Writer:
             self.saved.add(memory)
         return self.pool[-1]
 
-    def changed(self, x: Variable, y: Variable | None, code: str, bound: float, saves: bool = False) -> None:
+    def changed(self, x: Variable, y: Variable | None, code: str, bound: float) -> None:
         """x was changed in place, reading y: its views and bases, in careful programs, are not used any more."""
         quiet = x.leaf or self.number(0, 7) == 7
         self.lines.append(f"with torch.no_grad(): {code}" if quiet else code)
         now = x if quiet else replace(x, leaves=x.leaves | (y.leaves if y else frozenset()))
         if self.careful:
             self.pool = [v for v in self.pool if v.memory != x.memory]
-            if saves:
-                self.saved |= {x.memory, *([y.memory] if y else [])}
         else:
             self.pool.remove(x)
         self.pool.append(replace(now, bound=bound))
@@ -425,7 +427,7 @@ def leaf_in_place(w: Writer) -> None:
 
 @rule(3)
 def backward(w: Writer) -> None:
-    x = w.pick(lambda v: bool(v.leaves) and not v.leaf)
+    x = w.root()
     if x is None:
         return
     retain, again = w.draw(st.booleans()), w.number(0, 2) == 2
@@ -440,7 +442,7 @@ def backward(w: Writer) -> None:
 
 @rule(2)
 def gradient_of_gradient(w: Writer) -> None:
-    x = w.pick(lambda v: bool(v.leaves) and not v.leaf)
+    x = w.root()
     if x is None:
         return
     name = w.draw(st.sampled_from(sorted(x.leaves)))
