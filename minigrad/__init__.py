@@ -6,6 +6,7 @@ that are rows), fused.py, nn/, optim.py, random.py, data/.
 
 from __future__ import annotations
 
+from math import e, inf, nan, pi
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -149,40 +150,54 @@ from .ops.shape import (
     unsqueeze,
 )
 from .fused import log_softmax, softmax
-from . import autograd, cuda, data, nn, optim, utils
+from . import amp, autograd, backends, cuda, data, distributed, nn, optim, utils
+from .backends import (
+    are_deterministic_algorithms_enabled,
+    compile,
+    get_float32_matmul_precision,
+    get_num_threads,
+    set_float32_matmul_precision,
+    set_num_interop_threads,
+    set_num_threads,
+    use_deterministic_algorithms,
+)
+from .names import missing
 # isort: on
 
 # fmt: off
 __all__ = [
-    "abs", "add", "all", "allclose", "amax", "amin", "any", "arange", "argmax", "argmin", "as_tensor", "autograd",
-    "BackendUnavailable", "bernoulli", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool",
-    "broadcast_to", "cat", "ceil", "chunk", "clamp", "clone", "cos", "cuda", "data", "default_generator", "device",
-    "div", "dot", "double", "dtype", "empty", "empty_like", "enable_grad", "eq", "equal", "exp", "eye", "flatten",
-    "float", "float16", "float32", "float64", "floor", "floor_divide", "from_numpy", "full", "full_like", "gather",
-    "ge", "Generator", "get_default_device", "get_default_dtype", "get_rng_state", "gt", "half", "index_select",
-    "inference_mode", "initial_seed", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "is_tensor",
-    "isfinite", "isinf", "isnan", "le", "linspace", "log", "log_softmax", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "long", "lt", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean",
-    "min", "minimum", "mm", "mul", "multinomial", "narrow", "ne", "neg", "nn", "no_grad", "nonzero", "norm",
-    "normal", "numel", "ones", "ones_like", "Op", "optim", "outer", "permute", "positive", "pow", "promote_types",
-    "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "reciprocal", "relu", "remainder", "reshape",
-    "result_type", "round", "RowSparse", "rsqrt", "scatter_add", "seed", "set_default_device", "set_default_dtype",
-    "set_grad_enabled", "set_printoptions", "set_rng_state", "short", "sigmoid", "sign", "sin", "Size", "softmax",
-    "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "t", "take_along_dim", "tanh", "tensor",
-    "Tensor", "transpose", "tril", "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unsqueeze",
-    "utils", "var", "where", "zeros", "zeros_like",
+    "abs", "add", "all", "allclose", "amax", "amin", "amp", "any", "arange", "are_deterministic_algorithms_enabled",
+    "argmax", "argmin", "as_tensor", "autograd", "backends", "BackendUnavailable", "bernoulli", "bitwise_and",
+    "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_to", "cat", "ceil", "chunk", "clamp", "clone",
+    "compile", "cos", "cuda", "data", "default_generator", "device", "distributed", "div", "dot", "double", "dtype",
+    "e", "empty", "empty_like", "enable_grad", "eq", "equal", "exp", "eye", "flatten", "float", "float16", "float32",
+    "float64", "floor", "floor_divide", "from_numpy", "full", "full_like", "gather", "ge", "Generator",
+    "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_threads", "get_rng_state", "gt",
+    "half", "index_select", "inf", "inference_mode", "initial_seed", "int", "int16", "int32", "int64", "int8",
+    "is_grad_enabled", "is_tensor", "isfinite", "isinf", "isnan", "le", "linspace", "log", "log_softmax", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "long", "lt", "manual_seed", "masked_fill", "matmul", "max", "maximum",
+    "mean", "min", "minimum", "mm", "mul", "multinomial", "nan", "narrow", "ne", "neg", "nn", "no_grad", "nonzero",
+    "norm", "normal", "numel", "ones", "ones_like", "Op", "optim", "outer", "permute", "pi", "positive", "pow",
+    "promote_types", "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "reciprocal", "relu",
+    "remainder", "reshape", "result_type", "round", "RowSparse", "rsqrt", "scatter_add", "seed", "set_default_device",
+    "set_default_dtype", "set_float32_matmul_precision", "set_grad_enabled", "set_num_interop_threads",
+    "set_num_threads", "set_printoptions", "set_rng_state", "short", "sigmoid", "sign", "sin", "Size", "softmax",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "t", "take_along_dim", "tanh", "Tensor",
+    "tensor", "transpose", "tril", "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unsqueeze",
+    "use_deterministic_algorithms", "utils", "var", "where", "zeros", "zeros_like",
 ]
 # fmt: on
 
 if not TYPE_CHECKING:  # a type checker shall report unknown names itself
+    _nearest = missing(__name__)
 
     def __getattr__(name: str):
-        """Asked for what is not here: say so, and name the nearest thing that is."""
-        from difflib import get_close_matches
         from importlib import import_module
 
         if name == "testing":  # a tool, which the engine does not import
             return import_module("minigrad.testing")
-        near = get_close_matches(name, __all__, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "the README lists what it is not"
-        raise AttributeError(f"minigrad, the part of torch that a GPT needs, has no {name!r}: {hint}")
+        return _nearest(name)
+
+    for _room in (nn, nn.functional, nn.init, optim, utils, utils.data, cuda, autograd, backends, amp, distributed):
+        _room.__getattr__ = missing(_room.__name__)
+    cuda.amp = amp

@@ -132,6 +132,13 @@ def asarray(x: Any, dtype: Any = None, like: Array | None = None) -> Array:
     return xp.asarray(x, dtype=dtype)
 
 
+def memory_order(array: Array) -> list[int]:
+    """The axes from the one with the largest steps in memory to the one with the smallest; as they are where one is broadcast."""
+    if 0 in array.strides:
+        return list(range(array.ndim))
+    return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
+
+
 def shares_memory(x: Array, y: Array) -> bool:
     """True if y is x, or a view of x or of what x is a view of."""
     return y is x or (y.base is not None and (y.base is x or y.base is x.base))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import backend
+from typing import Any
+
+from . import backend, dtypes
 from .dtypes import device
 
 
@@ -27,6 +29,49 @@ def is_available() -> bool:
 def device_count() -> int:
     """The number of GPUs (torch.cuda.device_count)."""
     return backend.module_for(device("cuda")).cuda.runtime.getDeviceCount() if is_available() else 0
+
+
+def current_device() -> int:
+    """The index of the GPU in use (torch.cuda.current_device)."""
+    return backend.module_for(device("cuda")).cuda.Device().id
+
+
+def set_device(device: Any) -> None:
+    """Use this GPU from now on: "cuda:1", or 1 (torch.cuda.set_device)."""
+    where = dtypes.device(device)
+    backend.module_for(where).cuda.Device(where.index or 0).use()
+
+
+def get_device_name(device: Any = None) -> str:
+    """The GPU's name (torch.cuda.get_device_name)."""
+    runtime = backend.module_for(dtypes.device("cuda")).cuda.runtime
+    index = current_device() if device is None else dtypes.device(device).index or 0
+    return runtime.getDeviceProperties(index)["name"].decode()
+
+
+def is_bf16_supported() -> bool:
+    """False: neither NumPy nor CuPy has bfloat16."""
+    return False
+
+
+def empty_cache() -> None:
+    """Give memory that is not in use back to the GPU (torch.cuda.empty_cache)."""
+    if is_available():
+        backend.module_for(device("cuda")).get_default_memory_pool().free_all_blocks()
+
+
+def memory_allocated() -> int:
+    """Bytes of GPU memory in use; 0 without a GPU (torch.cuda.memory_allocated)."""
+    return backend.module_for(device("cuda")).get_default_memory_pool().used_bytes() if is_available() else 0
+
+
+def max_memory_allocated() -> int:
+    """Bytes of GPU memory that CuPy holds, in use or not: it keeps no peak (torch.cuda.max_memory_allocated)."""
+    return backend.module_for(device("cuda")).get_default_memory_pool().total_bytes() if is_available() else 0
+
+
+def reset_peak_memory_stats() -> None:
+    """Nothing to do: there is no peak to reset."""
 
 
 def synchronize() -> None:

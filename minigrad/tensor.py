@@ -15,6 +15,7 @@ from . import backend, printing
 from .backend import Array
 from .dtypes import Number, Size, default_float, device, dtype, ours
 from .grad_mode import mode
+from .names import hint
 
 if TYPE_CHECKING:
     from .core import Op, Patch
@@ -85,6 +86,12 @@ class Tensor(TensorMethods):
         self.array = tensor(data, dtype=dtype, device=device).array
         if requires_grad:
             self.requires_grad = True
+
+    if not TYPE_CHECKING:  # a type checker shall report unknown names itself
+
+        def __getattr__(self, name):  # only asked for what is not there
+            about = "" if name.startswith("_") else f": {hint(name, dir(Tensor))}"
+            raise AttributeError(f"'Tensor' object has no attribute {name!r}{about}")
 
     # ---- what it is
 

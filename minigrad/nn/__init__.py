@@ -3,11 +3,12 @@
 from . import functional, init
 from .containers import ModuleDict, ModuleList, Sequential
 from .embedding import Embedding, TokenAndPositionEmbedding
-from .layers import CrossEntropyLoss, Identity, Linear, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from .layers import CrossEntropyLoss, Dropout, Identity, Linear, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .module import Module, Parameter
 
 __all__ = [
     "CrossEntropyLoss",
+    "Dropout",
     "Embedding",
     "Identity",
     "Linear",

@@ -11,6 +11,7 @@ from ..backend import Array, namespace
 from ..core import Patch
 from ..fused import cross_entropy, log_softmax, nll_loss, softmax
 from ..grad_mode import mode, no_grad
+from ..ops.creation import empty_like, zeros_like
 from ..ops.elementwise import relu, sigmoid, tanh
 from ..ops.indexing import Gather, array_of, checked, flat, scatter_add_rows
 from ..ops.linalg import matmul
@@ -161,6 +162,36 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return y
 
 
+# ---------------------------------------------------------------------------------------------------------------- dropout
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Zero each element with probability p and divide the others by 1 - p (torch.nn.functional.dropout; Srivastava et al., 2014).
+
+    Draws 53-bit uniforms from the default stream, one for each element in memory order; nothing where nothing can change.
+
+    Args:
+        training: False returns input as it is.
+        inplace: change input itself.
+
+    Raises:
+        ValueError: p outside [0, 1].
+        RuntimeError: input is not floating point.
+    """
+    if not 0.0 <= p <= 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if p == 0.0 or not training or input.numel() == 0:
+        return input
+    if not input.is_floating_point():
+        raise RuntimeError(f"dropout: input must be floating point, got {input.dtype}: use .float()")
+    with no_grad():
+        keep = zeros_like(input) if p == 1.0 else empty_like(input).bernoulli_(1.0 - p).div_(1.0 - p)
+    return input.mul_(keep) if inplace else input * keep
+
+
+# ------------------------------------------------------------------------------------------------------------------- loss
+
+
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The squared difference, averaged, summed, or as it is (torch.nn.functional.mse_loss)."""
     if reduction not in ("mean", "sum", "none"):
@@ -172,6 +203,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 __all__ = [
     "cross_entropy",
+    "dropout",
     "embedding",
     "linear",
     "log_softmax",

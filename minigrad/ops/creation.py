@@ -210,9 +210,12 @@ def _checked_size(sizes: tuple[Any, ...], size: Any = None) -> tuple[int, ...]:
 
 
 def _like(make: Any, x: Tensor, dtype: Any, device: Any, requires_grad: bool) -> Tensor:
+    """What make makes, in x's memory order (torch.preserve_format): where random numbers are drawn, the order matters."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{make.__name__}_like: expected a Tensor, got {type(x).__name__}")
-    return make(*x.shape, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
+    order = backend.memory_order(x.array)
+    y = make(*(x.array.shape[axis] for axis in order), dtype=dtype or x.dtype, device=device or x.device)
+    return _finish(y.array.transpose([order.index(axis) for axis in range(x.ndim)]), y.device, requires_grad)
 
 
 def zeros_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -234,7 +237,7 @@ def full_like(
     x: Tensor, fill_value: Number, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """One number in x's shape, dtype and device (torch.full_like)."""
-    return full(x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device, requires_grad=requires_grad)
+    return _like(lambda *shape, **how: full(shape, fill_value, **how), x, dtype, device, requires_grad)
 
 
 @quiet
@@ -357,12 +360,14 @@ def normal(
 
 def rand_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform on [0, 1) in x's shape, dtype and device (torch.rand_like)."""
-    return _like(rand, x, dtype, device, requires_grad)
+    y = empty_like(x, dtype=dtype, device=device).uniform_()
+    return y.requires_grad_(requires_grad)
 
 
 def randn_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal numbers in x's shape, dtype and device (torch.randn_like)."""
-    return _like(randn, x, dtype, device, requires_grad)
+    y = empty_like(x, dtype=dtype, device=device).normal_()
+    return y.requires_grad_(requires_grad)
 
 
 def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:

@@ -81,9 +81,9 @@ def _fill(
     x.before_write(what)  # refuse before anything is drawn
     generator = random.default_generator if generator is None else generator
     if x.numel():
-        in_memory = sorted(range(x.ndim), key=lambda axis: -x.array.strides[axis])
-        values = draw(generator, tuple(x.array.shape[axis] for axis in in_memory), x.is_contiguous())
-        values = values.transpose([in_memory.index(axis) for axis in range(x.ndim)])
+        order = backend.memory_order(x.array)
+        values = draw(generator, tuple(x.array.shape[axis] for axis in order), x.is_contiguous())
+        values = values.transpose([order.index(axis) for axis in range(x.ndim)])
         indexing.setitem(x, ..., wrap(backend.to_device(values, x.device)), what)
     return x
 

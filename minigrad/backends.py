@@ -1,0 +1,70 @@
+"""torch's switches of backends it has and minigrad has not: scripts read and set them, and nothing depends on them."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+mps = SimpleNamespace(is_available=lambda: False, is_built=lambda: False)
+"""Apple's GPUs: not available."""
+cudnn = SimpleNamespace(
+    enabled=False,
+    benchmark=False,
+    deterministic=True,
+    allow_tf32=False,
+    is_available=lambda: False,
+    version=lambda: None,
+)
+cuda = SimpleNamespace(matmul=SimpleNamespace(allow_tf32=False), is_built=lambda: False)
+mkldnn = SimpleNamespace(is_available=lambda: False)
+mkl = SimpleNamespace(is_available=lambda: False)
+openmp = SimpleNamespace(is_available=lambda: False)
+
+_precision = "highest"
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """The model or function as it is: there is nothing to compile to (torch.compile). Also a decorator."""
+    return model if model is not None else lambda f: f
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Kept for get_float32_matmul_precision: float32 products are always computed in float32.
+
+    Raises:
+        ValueError: not "highest", "high" or "medium".
+    """
+    global _precision
+    if precision not in ("highest", "high", "medium"):
+        raise ValueError(f"precision must be 'highest', 'high' or 'medium', got {precision!r}")
+    _precision = precision
+
+
+def get_float32_matmul_precision() -> str:
+    """What was set; "highest" at first."""
+    return _precision
+
+
+def set_num_threads(threads: int) -> None:
+    """Accepted, of no effect: NumPy's BLAS reads OMP_NUM_THREADS when it is imported."""
+    if not isinstance(threads, int) or threads < 1:
+        raise RuntimeError(f"set_num_threads expects a positive integer, got {threads!r}")
+
+
+set_num_interop_threads = set_num_threads
+
+
+def get_num_threads() -> int:
+    """How many threads BLAS may use: OMP_NUM_THREADS, or the number of cores."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) else os.cpu_count() or 1
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Accepted: every algorithm here is deterministic."""
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True."""
+    return True
