@@ -151,6 +151,7 @@ from .ops.shape import (
 )
 from .fused import log_softmax, softmax
 from . import amp, autograd, backends, cuda, data, distributed, nn, optim, utils
+from .amp import autocast
 from .backends import (
     are_deterministic_algorithms_enabled,
     compile,
@@ -167,7 +168,7 @@ from .names import missing
 # fmt: off
 __all__ = [
     "abs", "add", "all", "allclose", "amax", "amin", "amp", "any", "arange", "are_deterministic_algorithms_enabled",
-    "argmax", "argmin", "as_tensor", "autograd", "backends", "BackendUnavailable", "bernoulli", "bitwise_and",
+    "argmax", "argmin", "as_tensor", "autocast", "autograd", "backends", "BackendUnavailable", "bernoulli", "bitwise_and",
     "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_to", "cat", "ceil", "chunk", "clamp", "clone",
     "compile", "cos", "cuda", "data", "default_generator", "device", "distributed", "div", "dot", "double", "dtype",
     "e", "empty", "empty_like", "enable_grad", "eq", "equal", "exp", "eye", "flatten", "float", "float16", "float32",

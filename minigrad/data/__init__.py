@@ -2,13 +2,14 @@
 
 from .loader import DataLoader, create_dataloader, create_dataloader_v1, default_collate
 from .text import fetch_verdict_text, offline_text, read_text
-from .tokenizer import GPTTokenizer, gpt2_tokenizer
+from .tokenizer import CompactTokenizer, GPTTokenizer, gpt2_tokenizer
 from .windows import Dataset, GPTDatasetV1, Subset, TensorDataset, WindowDataset, sliding_windows
 
 __all__ = [
     "fetch_verdict_text",
     "offline_text",
     "read_text",
+    "CompactTokenizer",
     "GPTTokenizer",
     "gpt2_tokenizer",
     "sliding_windows",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Collection, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -105,6 +105,46 @@ class GPTTokenizer:
 
     def __repr__(self) -> str:
         return f"GPTTokenizer(n_vocab={self.n_vocab})"
+
+
+class CompactTokenizer:
+    """GPT-2's tokenizer with the few of its tokens that a text needs, renumbered, so that a small model has a small table.
+
+    Any text can be encoded: a token that was left out is spelt byte by byte, for which the 256 tokens of one byte are kept.
+
+    Args:
+        kept: GPT-2 ids. Those of single bytes and <|endoftext|> are added.
+
+    Attributes:
+        kept: list[int], GPT-2's id of every token here.
+    """
+
+    def __init__(self, kept: Iterable[int]):
+        self.encoding = gpt2_tokenizer()
+        self.kept = sorted({int(i) for i in kept} | set(range(256)) | {self.encoding.eot_token})
+        if not 0 <= self.kept[0] <= self.kept[-1] < self.encoding.n_vocab:
+            raise ValueError(
+                f"CompactTokenizer: ids must be GPT-2's, 0..{self.encoding.n_vocab - 1}, got {self.kept[-1]}"
+            )
+        self.n_vocab = len(self.kept)
+        self._number = {old: new for new, old in enumerate(self.kept)}
+        self.eot_token = self._number[self.encoding.eot_token]
+
+    def encode(self, text: str, *, allowed_special: Literal["all"] | Set[str] = frozenset()) -> list[int]:
+        """The tokens of a text; see gpt2_tokenizer().encode."""
+        return [
+            number for old in self.encoding.encode(text, allowed_special=allowed_special) for number in self._spelt(old)
+        ]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of tokens; bytes that are not whole UTF-8 characters become U+FFFD."""
+        return self.encoding.decode([self.kept[token] for token in tokens])
+
+    def _spelt(self, old: int) -> list[int]:
+        if old in self._number:
+            return [self._number[old]]
+        letters = self.encoding.decode_single_token_bytes(old)
+        return [self._number[self.encoding.encode_single_token(bytes([letter]))] for letter in letters]
 
 
 def _byte_of_character() -> dict[str, int]:

@@ -131,16 +131,20 @@ class TokenAndPositionEmbedding(Module):
         self.token = Embedding(vocab_size, dim, device=device, dtype=dtype)
         self.position = Embedding(context_length, dim, device=device, dtype=dtype)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Raises ValueError for sequences longer than context_length."""
+    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
+        """The vectors of ids, the first of which is at position `start`.
+
+        Raises:
+            ValueError: a sequence that ends beyond context_length.
+        """
         if ids.ndim == 0:
             raise ValueError(
                 "TokenAndPositionEmbedding: ids must be (T,) or (B, T), got a single id without a sequence axis"
             )
-        length, context = ids.array.shape[-1], self.position.num_embeddings
+        length, context = start + ids.array.shape[-1], self.position.num_embeddings
         if length > context:
             raise ValueError(
                 f"sequence length {length} > context_length {context} (the position table has {context} rows); "
                 f"crop the input or build a bigger table"
             )
-        return self.token(ids) + self.position(arange(length, device=ids.device))
+        return self.token(ids) + self.position(arange(start, length, device=ids.device))

@@ -22,6 +22,10 @@ try:
     import torch
 except ModuleNotFoundError as missing:
     raise ImportError("check_against_torch compares with torch, which is not installed: pip install torch") from missing
+if not hasattr(torch, "_C"):
+    raise RuntimeError(
+        "check_against_torch: torch is minigrad here (minigrad.as_torch), which would be compared with itself"
+    )
 
 
 def check_against_torch(
