@@ -163,28 +163,33 @@ from .backends import (
     use_deterministic_algorithms,
 )
 from .names import missing
+from .checkpoint import (
+    load,
+    save,
+)
 # isort: on
 
 # fmt: off
 __all__ = [
     "abs", "add", "all", "allclose", "amax", "amin", "amp", "any", "arange", "are_deterministic_algorithms_enabled",
-    "argmax", "argmin", "as_tensor", "autocast", "autograd", "backends", "BackendUnavailable", "bernoulli", "bitwise_and",
-    "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_to", "cat", "ceil", "chunk", "clamp", "clone",
-    "compile", "cos", "cuda", "data", "default_generator", "device", "distributed", "div", "dot", "double", "dtype",
-    "e", "empty", "empty_like", "enable_grad", "eq", "equal", "exp", "eye", "flatten", "float", "float16", "float32",
-    "float64", "floor", "floor_divide", "from_numpy", "full", "full_like", "gather", "ge", "Generator",
-    "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_threads", "get_rng_state", "gt",
-    "half", "index_select", "inf", "inference_mode", "initial_seed", "int", "int16", "int32", "int64", "int8",
-    "is_grad_enabled", "is_tensor", "isfinite", "isinf", "isnan", "le", "linspace", "log", "log_softmax", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "long", "lt", "manual_seed", "masked_fill", "matmul", "max", "maximum",
-    "mean", "min", "minimum", "mm", "mul", "multinomial", "nan", "narrow", "ne", "neg", "nn", "no_grad", "nonzero",
-    "norm", "normal", "numel", "ones", "ones_like", "Op", "optim", "outer", "permute", "pi", "positive", "pow",
-    "promote_types", "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "reciprocal", "relu",
-    "remainder", "reshape", "result_type", "round", "RowSparse", "rsqrt", "scatter_add", "seed", "set_default_device",
-    "set_default_dtype", "set_float32_matmul_precision", "set_grad_enabled", "set_num_interop_threads",
-    "set_num_threads", "set_printoptions", "set_rng_state", "short", "sigmoid", "sign", "sin", "Size", "softmax",
-    "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "t", "take_along_dim", "tanh", "Tensor",
-    "tensor", "transpose", "tril", "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unsqueeze",
+    "argmax", "argmin", "as_tensor", "autocast", "autograd", "backends", "BackendUnavailable", "bernoulli",
+    "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_to", "cat", "ceil",
+    "chunk", "clamp", "clone", "compile", "cos", "cuda", "data", "default_generator", "device", "distributed",
+    "div", "dot", "double", "dtype", "e", "empty", "empty_like", "enable_grad", "eq", "equal", "exp", "eye",
+    "flatten", "float", "float16", "float32", "float64", "floor", "floor_divide", "from_numpy", "full", "full_like",
+    "gather", "ge", "Generator", "get_default_device", "get_default_dtype", "get_float32_matmul_precision",
+    "get_num_threads", "get_rng_state", "gt", "half", "index_select", "inf", "inference_mode", "initial_seed",
+    "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "is_tensor", "isfinite", "isinf", "isnan", "le",
+    "linspace", "load", "log", "log_softmax", "logical_and", "logical_not", "logical_or", "logical_xor", "long",
+    "lt", "manual_seed", "masked_fill", "matmul", "max", "maximum", "mean", "min", "minimum", "mm", "mul",
+    "multinomial", "nan", "narrow", "ne", "neg", "nn", "no_grad", "nonzero", "norm", "normal", "numel", "ones",
+    "ones_like", "Op", "optim", "outer", "permute", "pi", "positive", "pow", "promote_types", "rand", "rand_like",
+    "randint", "randn", "randn_like", "randperm", "reciprocal", "relu", "remainder", "reshape", "result_type",
+    "round", "RowSparse", "rsqrt", "save", "scatter_add", "seed", "set_default_device", "set_default_dtype",
+    "set_float32_matmul_precision", "set_grad_enabled", "set_num_interop_threads", "set_num_threads",
+    "set_printoptions", "set_rng_state", "short", "sigmoid", "sign", "sin", "Size", "softmax", "split", "sqrt",
+    "square", "squeeze", "stack", "std", "sub", "sum", "t", "take_along_dim", "tanh", "Tensor", "tensor",
+    "transpose", "tril", "triu", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unsqueeze",
     "use_deterministic_algorithms", "utils", "var", "where", "zeros", "zeros_like",
 ]
 # fmt: on
