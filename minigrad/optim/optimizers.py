@@ -3,31 +3,61 @@
 A table's gradient may be rows (see sparse.py). Plain SGD and SparseAdam touch those rows only. The others move every row at
 every step, as torch's do with its dense gradient, and go through a large parameter in blocks, so that no second array of
 its size is ever made.
+
+foreach, fused and capturable, by which torch's optimizers are told how to go about it, are accepted and change nothing.
 """
 
 from __future__ import annotations
 
+import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from .backend import Array, namespace, quiet
-from .grad_mode import enable_grad, no_grad
-from .sparse import RowSparse
-from .tensor import Tensor, wrap
+from ..backend import Array, namespace, quiet
+from ..grad_mode import enable_grad, no_grad
+from ..sparse import RowSparse
+from ..tensor import Tensor, wrap
 
 Blocks = Iterator[tuple[Any, Array]]
 _BLOCK = 1 << 15  # elements: what fits into a core's cache
 
 
+def with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """An optimizer's step() that calls hooks before and after, and lets schedulers know that it was called."""
+
+    @wraps(step)
+    def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        for hook in [*self._before]:
+            args, kwargs = hook(self, args, kwargs) or (args, kwargs)
+        result = step(self, *args, **kwargs)
+        for hook in [*self._after]:
+            hook(self, args, kwargs)
+        if self._opt_called is not None:
+            self._opt_called = True
+        return result
+
+    return hooked
+
+
 class Optimizer:
-    """Base of the optimizers (torch.optim.Optimizer).
+    """Base of the optimizers (torch.optim.Optimizer). A subclass writes update(), or step() as for torch.
 
     Attributes:
         param_groups: dicts with "params" and the options that hold for them.
         state: what an optimizer remembers of each parameter.
+        defaults: the options of groups that do not say otherwise.
     """
+
+    _opt_called: bool | None = None  # since there is a scheduler, which wants to come second
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in vars(cls):
+            cls.step = with_hooks(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
         if isinstance(params, Tensor):
@@ -38,8 +68,14 @@ class Optimizer:
             raise TypeError(
                 f"params must be an iterable of Tensors, got the module {type(params).__name__}: write its .parameters()"
             )
+        if defaults.get("foreach") and defaults.get("fused"):
+            raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
+        if defaults.get("differentiable"):
+            raise NotImplementedError("differentiable=True: an optimizer's step is not recorded, so it has no gradient")
         self.defaults = defaults
-        self.state: dict[Tensor, dict[str, Any]] = {}
+        self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
+        self._before: list[Callable[..., Any]] = []
+        self._after: list[Callable[..., Any]] = []
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
@@ -54,9 +90,11 @@ class Optimizer:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Train more parameters: a dict with "params" and the options that differ from the defaults.
 
+        Parameters may come with names, as from named_parameters(); the names are kept under "param_names".
+
         Raises:
             TypeError: something that is not a tensor.
-            ValueError: a tensor that is not a leaf, or is in a group already.
+            ValueError: a tensor that is not a leaf, or is in a group already; names for some parameters only.
         """
         if not isinstance(param_group, dict):
             raise TypeError(
@@ -68,6 +106,14 @@ class Optimizer:
                 "optimizer parameters need to be organized in ordered collections, but a set has no order: use a list"
             )
         params = [params] if isinstance(params, Tensor) else list(params)
+        names = [p[0] for p in params if isinstance(p, tuple) and len(p) == 2 and isinstance(p[0], str)]
+        if names:
+            if len(names) < len(params) or any("param_names" not in g for g in self.param_groups):
+                raise ValueError("all optimizer params should be with/without names. Some param names are missing")
+            param_group = {**param_group, "param_names": names}
+            params = [p for _, p in params]
+        elif any("param_names" in g for g in self.param_groups):
+            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
         taken = {p for group in self.param_groups for p in group["params"]}
         for p in params:
             if isinstance(p, list | tuple | dict):
@@ -86,9 +132,11 @@ class Optimizer:
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for options that make no sense."""
-        for name in ("lr", "eps", "weight_decay", "momentum"):
+        for name in ("lr", "lr_decay", "eps", "weight_decay", "momentum", "alpha", "initial_accumulator_value"):
             if name in group and not group[name] >= 0.0:
-                raise ValueError(f"Invalid {name.replace('lr', 'learning rate')}: {group[name]}")
+                raise ValueError(f"Invalid {'learning rate' if name == 'lr' else name}: {group[name]}")
+        if isinstance(group.get("lr"), Tensor) and group["lr"].numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
         for i, beta in enumerate(group.get("betas", ())):
             if not 0.0 <= beta < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
@@ -102,6 +150,15 @@ class Optimizer:
                 elif p._grad is not None:
                     p._grad.detach_().zero_()
 
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> Removable:
+        """Call hook(optimizer, args, kwargs) before every step; it may return other args and kwargs."""
+        return Removable(self._before, hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> Removable:
+        """Call hook(optimizer, args, kwargs) after every step."""
+        return Removable(self._after, hook)
+
+    @with_hooks
     @quiet
     @no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -159,12 +216,11 @@ class Optimizer:
                     raise ValueError(
                         f"state {name!r} of parameter {i} has shape {tuple(value.shape)}, the parameter {tuple(params[i].shape)}"
                     )
-        self.state = {
-            params[i]: {name: value.clone() if isinstance(value, Tensor) else value for name, value in s.items()}
-            for i, s in state_dict["state"].items()
-        }
+        self.state = defaultdict(dict)
+        for i, s in state_dict["state"].items():
+            self.state[params[i]] = {name: _taken_over(name, value, params[i]) for name, value in s.items()}
         for mine, theirs in zip(self.param_groups, groups, strict=True):
-            mine.update({name: value for name, value in theirs.items() if name != "params"})
+            mine.update({name: copy.deepcopy(value) for name, value in theirs.items() if name != "params"})
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
@@ -172,6 +228,32 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
         return "\n".join([*lines, ")"])
+
+
+class Removable:
+    """A hook among others: remove() ends it."""
+
+    def __init__(self, hooks: list[Callable[..., Any]], hook: Callable[..., Any]):
+        self.hooks, self.hook = hooks, hook
+        hooks.append(hook)
+
+    def remove(self) -> None:
+        if self.hook in self.hooks:
+            self.hooks.remove(self.hook)
+
+
+def _taken_over(name: str, value: Any, p: Tensor) -> Any:
+    """A copy of what was remembered of p, on its device and, but for the step, in its type."""
+    if not isinstance(value, Tensor) or name == "step" or not p.is_floating_point():
+        return copy.deepcopy(value)
+    return value.detach().to(device=p.device, dtype=p.dtype, copy=True)
+
+
+def counted(state: dict[str, Any]) -> float:
+    """One more step; how many that makes. torch keeps the number in a float32 tensor."""
+    steps = float(state["step"]) + 1
+    state["step"] = wrap(np.array(steps, dtype=np.float32))
+    return steps
 
 
 def zeros_like(p: Tensor) -> Tensor:
@@ -228,14 +310,18 @@ class SGD(Optimizer):
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ):
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         defaults = {"lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay}
-        super().__init__(params, {**defaults, "nesterov": nesterov, "maximize": maximize})
+        defaults |= {"nesterov": nesterov, "maximize": maximize}
+        super().__init__(params, defaults | {"foreach": foreach, "differentiable": differentiable, "fused": fused})
 
     def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
-        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        lr, momentum, decay = float(group["lr"]), group["momentum"], group["weight_decay"]
         if isinstance(g, RowSparse) and g.visible and decay:
             raise RuntimeError("weight_decay option is not compatible with sparse gradients")
         sign = -1 if group["maximize"] else 1
@@ -243,7 +329,7 @@ class SGD(Optimizer):
             rows = g.summed()
             p.array[rows.index] -= sign * lr * rows.rows  # each row is there once
             return
-        first = "momentum_buffer" not in state
+        first = state.get("momentum_buffer") is None
         if momentum and first:
             state["momentum_buffer"] = zeros_like(p)
         for where, gb in blocks(g):
@@ -275,9 +361,8 @@ class Adam(Optimizer):
         weight_decay: adds this times p to g.
         amsgrad: divide by the largest v so far.
         maximize: climb instead.
+        decoupled_weight_decay: as AdamW.
     """
-
-    decoupled = False
 
     def __init__(
         self,
@@ -288,12 +373,17 @@ class Adam(Optimizer):
         weight_decay: float = 0,
         amsgrad: bool = False,
         *,
-        maximize: bool = False,
         foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
     ):
-        defaults = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, {**defaults, "amsgrad": amsgrad, "maximize": maximize})
+        defaults = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad}
+        defaults |= {"maximize": maximize, "foreach": foreach, "capturable": capturable}
+        defaults |= {"differentiable": differentiable, "fused": fused}
+        super().__init__(params, defaults | {"decoupled_weight_decay": decoupled_weight_decay})
 
     def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
         if isinstance(g, RowSparse) and g.visible:
@@ -302,16 +392,16 @@ class Adam(Optimizer):
             state.update(step=0, exp_avg=zeros_like(p), exp_avg_sq=zeros_like(p))
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = zeros_like(p)
-        state["step"] += 1
-        lr, (beta1, beta2), eps, decay = group["lr"], group["betas"], group["eps"], group["weight_decay"]
+        steps = counted(state)
+        lr, (beta1, beta2), eps, decay = float(group["lr"]), group["betas"], group["eps"], group["weight_decay"]
         xp = namespace(p.array)
-        step_size = lr / (1 - beta1 ** state["step"])
-        correction = (1 - beta2 ** state["step"]) ** 0.5
+        step_size = lr / (1 - beta1**steps)
+        correction = (1 - beta2**steps) ** 0.5
         for where, gb in blocks(g):
             w, m, v = p.array[where], state["exp_avg"].array[where], state["exp_avg_sq"].array[where]
             if group["maximize"]:
                 gb = -gb
-            if decay and self.decoupled:
+            if decay and group["decoupled_weight_decay"]:
                 w *= 1 - lr * decay
             elif decay:
                 gb = gb + decay * w
@@ -333,8 +423,6 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam, with weight decay taken from p itself: p ← p - lr λ p (Loshchilov and Hutter, 2019; torch.optim.AdamW)."""
 
-    decoupled = True
-
     def __init__(
         self,
         params: Iterable[Any],
@@ -346,9 +434,13 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
         foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
         fused: bool | None = None,
     ):
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, maximize=maximize)
+        switches: dict[str, Any] = {"foreach": foreach, "maximize": maximize, "capturable": capturable}
+        switches |= {"differentiable": differentiable, "fused": fused, "decoupled_weight_decay": True}
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **switches)
 
 
 class SparseAdam(Optimizer):
@@ -385,8 +477,132 @@ class SparseAdam(Optimizer):
         new_m = old_m + (1 - beta1) * (gr - old_m)
         new_v = old_v + (1 - beta2) * (gr * gr - old_v)
         m[rows.index], v[rows.index] = new_m, new_v
-        step_size = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
+        step_size = float(group["lr"]) * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
         p.array[rows.index] -= step_size * (new_m / (namespace(new_v).sqrt(new_v) + group["eps"]))
 
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "SparseAdam"]
+class RMSprop(Optimizer):
+    """v ← α v + (1 - α) g², p ← p - lr g / (√v + ε) (Tieleman and Hinton, 2012; torch.optim.RMSprop).
+
+    Args:
+        lr: learning rate.
+        alpha: α.
+        eps: ε.
+        weight_decay: adds this times p to g.
+        momentum: μ of b ← μ b + g / (√v + ε), which then moves p instead.
+        centered: subtract from v the square of the mean gradient, ḡ ← α ḡ + (1 - α) g.
+        maximize: climb instead.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum: float = 0,
+        centered: bool = False,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ):
+        defaults: dict[str, Any] = {"lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered}
+        defaults |= {"weight_decay": weight_decay, "capturable": capturable, "foreach": foreach, "maximize": maximize}
+        super().__init__(params, defaults | {"differentiable": differentiable})
+
+    def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
+        if isinstance(g, RowSparse) and g.visible:
+            raise RuntimeError("RMSprop does not support sparse gradients")
+        momentum, alpha, decay = group["momentum"], group["alpha"], group["weight_decay"]
+        if not state:
+            state.update(step=0, square_avg=zeros_like(p))
+            if momentum > 0:
+                state["momentum_buffer"] = zeros_like(p)
+            if group["centered"]:
+                state["grad_avg"] = zeros_like(p)
+        counted(state)
+        xp = namespace(p.array)
+        for where, gb in blocks(g):
+            w, v = p.array[where], state["square_avg"].array[where]
+            if group["maximize"]:
+                gb = -gb
+            if decay:
+                gb = gb + decay * w
+            v *= alpha
+            v += (1 - alpha) * (gb * gb)
+            if group["centered"]:
+                mean = state["grad_avg"].array[where]
+                mean += (1 - alpha) * (gb - mean)
+                v = v - mean * mean
+            move = gb / (xp.sqrt(v) + group["eps"])
+            if momentum > 0:
+                b = state["momentum_buffer"].array[where]
+                b *= momentum
+                b += move
+                move = b
+            w -= float(group["lr"]) * move
+
+
+class Adagrad(Optimizer):
+    """s ← s + g², p ← p - lr / (1 + (t - 1) lr_decay) g / (√s + ε) (Duchi et al., 2011; torch.optim.Adagrad).
+
+    A row without a gradient stays where it is, so only those of an embedding table are touched that the batch used.
+
+    Args:
+        lr: learning rate.
+        lr_decay: lowers it with the number of steps t.
+        weight_decay: adds this times p to g.
+        initial_accumulator_value: s at the start.
+        eps: ε.
+        maximize: climb instead.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+        foreach: bool | None = None,
+        *,
+        maximize: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ):
+        defaults: dict[str, Any] = {"lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay}
+        defaults |= {"initial_accumulator_value": initial_accumulator_value, "foreach": foreach, "maximize": maximize}
+        super().__init__(params, defaults | {"differentiable": differentiable, "fused": fused})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As Optimizer's; also starts the sums of squares."""
+        super().add_param_group(param_group)
+        for p in self.param_groups[-1]["params"]:
+            total = zeros_like(p)
+            total.array += self.param_groups[-1]["initial_accumulator_value"]
+            self.state[p] = {"step": wrap(np.zeros((), np.float32)), "sum": total}
+
+    def update(self, p: Tensor, g: Tensor | RowSparse, state: dict[str, Any], group: dict[str, Any]) -> None:
+        decay, xp = group["weight_decay"], namespace(p.array)
+        if isinstance(g, RowSparse) and g.visible and decay:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        lr = float(group["lr"]) / (1 + (counted(state) - 1) * group["lr_decay"])
+        if isinstance(g, RowSparse) and not decay and group["eps"] > 0:
+            rows = g.summed()
+            pieces: Blocks = iter([(rows.index, rows.rows)])
+        else:
+            pieces = blocks(g)
+        for where, gb in pieces:
+            if group["maximize"]:
+                gb = -gb
+            if decay:
+                gb = gb + decay * p.array[where]
+            total = state["sum"].array[where] + gb * gb
+            state["sum"].array[where] = total
+            p.array[where] -= lr * (gb / (xp.sqrt(total) + group["eps"]))
+
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "SparseAdam"]
