@@ -48,7 +48,7 @@ RMSPROP = [
     {"lr": 0.03, "alpha": 0.7, "eps": 1e-3},
     {"lr": 0.03, "momentum": 0.6, "weight_decay": 0.1},
     {"lr": 0.03, "centered": True},
-    {"lr": 0.03, "centered": True, "momentum": 0.5, "maximize": True},
+    {"lr": 0.03, "centered": True, "momentum": 0.5, "maximize": True, "eps": 1e-2},
 ]
 ADAGRAD = [
     {},
@@ -744,9 +744,9 @@ def test_hooks_before_and_after_a_step() -> None:
         after.remove()
         optimizer.step()
         assert seen == [
-            ("before", optimizer, (), {}),
-            ("after", optimizer, (), {}),
-            ("after", optimizer, (), {"closure": None}),
+            ("before", optimizer, (optimizer,), {}),
+            ("after", optimizer, (optimizer,), {}),
+            ("after", optimizer, (optimizer,), {"closure": None}),
         ]
 
 

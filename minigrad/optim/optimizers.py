@@ -30,10 +30,11 @@ def with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     """An optimizer's step() that calls hooks before and after, and lets schedulers know that it was called."""
 
     @wraps(step)
-    def hooked(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+    def hooked(*args: Any, **kwargs: Any) -> Any:
+        self: Optimizer = args[0]
         for hook in [*self._before]:
             args, kwargs = hook(self, args, kwargs) or (args, kwargs)
-        result = step(self, *args, **kwargs)
+        result = step(*args, **kwargs)
         for hook in [*self._after]:
             hook(self, args, kwargs)
         if self._opt_called is not None:
@@ -132,11 +133,11 @@ class Optimizer:
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise ValueError for options that make no sense."""
+        if isinstance(group.get("lr"), Tensor) and group["lr"].numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
         for name in ("lr", "lr_decay", "eps", "weight_decay", "momentum", "alpha", "initial_accumulator_value"):
             if name in group and not group[name] >= 0.0:
                 raise ValueError(f"Invalid {'learning rate' if name == 'lr' else name}: {group[name]}")
-        if isinstance(group.get("lr"), Tensor) and group["lr"].numel() != 1:
-            raise ValueError("Tensor lr must be 1-element")
         for i, beta in enumerate(group.get("betas", ())):
             if not 0.0 <= beta < 1.0:
                 raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
@@ -151,7 +152,7 @@ class Optimizer:
                     p._grad.detach_().zero_()
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> Removable:
-        """Call hook(optimizer, args, kwargs) before every step; it may return other args and kwargs."""
+        """Call hook(optimizer, args, kwargs) before every step; args[0] is the optimizer. It may return other args, kwargs."""
         return Removable(self._before, hook)
 
     def register_step_post_hook(self, hook: Callable[..., Any]) -> Removable:
@@ -225,7 +226,7 @@ class Optimizer:
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__} ("]
         for i, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {i}")
+            lines += [*([""] if i else []), f"Parameter Group {i}"]
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
         return "\n".join([*lines, ")"])
 
