@@ -9,7 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 from . import core, dtypes, fused
-from .ops import convert, elementwise, indexing, inplace, linalg, reduction, selection, shape
+from .ops import (
+    arrange,
+    convert,
+    creation,
+    elementwise,
+    functions,
+    indexing,
+    inplace,
+    linalg,
+    reduction,
+    scattering,
+    selection,
+    shape,
+    sorting,
+)
 from .ops.convert import cast
 from .tensor import Tensor
 
@@ -60,6 +74,11 @@ class TensorMethods:
     bmm = linalg.bmm
     dot = linalg.dot
     outer = linalg.outer
+    mv = linalg.mv
+    vdot = linalg.vdot
+    inner = linalg.inner
+    addmm = linalg.addmm
+    baddbmm = linalg.baddbmm
     # functions of one number
     exp = elementwise.exp
     log = elementwise.log
@@ -78,6 +97,27 @@ class TensorMethods:
     trunc = elementwise.trunc
     round = elementwise.round
     clamp = clip = selection.clamp
+    log1p = functions.log1p
+    expm1 = functions.expm1
+    log2 = functions.log2
+    log10 = functions.log10
+    exp2 = functions.exp2
+    erf = functions.erf
+    tan = functions.tan
+    asin = functions.asin
+    acos = functions.acos
+    atan = functions.atan
+    sinh = functions.sinh
+    cosh = functions.cosh
+    atan2 = functions.atan2
+    logaddexp = functions.logaddexp
+    fmod = functions.fmod
+    lerp = functions.lerp
+    addcmul = functions.addcmul
+    addcdiv = functions.addcdiv
+    nan_to_num = functions.nan_to_num
+    clamp_min = functions.clamp_min
+    clamp_max = functions.clamp_max
     softmax = fused.softmax
     log_softmax = fused.log_softmax
     # comparison and selection
@@ -103,6 +143,7 @@ class TensorMethods:
     isfinite = selection.isfinite
     allclose = reduction.allclose
     equal = reduction.equal
+    isclose = functions.isclose
     # reductions
     sum = reduction.sum
     mean = reduction.mean
@@ -117,6 +158,18 @@ class TensorMethods:
     argmin = reduction.argmin
     any = reduction.any
     all = reduction.all
+    logsumexp = reduction.logsumexp
+    prod = reduction.prod
+    cumsum = reduction.cumsum
+    cumprod = reduction.cumprod
+    count_nonzero = reduction.count_nonzero
+    # sorted
+    sort = sorting.sort
+    argsort = sorting.argsort
+    topk = sorting.topk
+    median = sorting.median
+    unique = sorting.unique
+    bincount = sorting.bincount
     # shape
     clone = shape.clone
     contiguous = shape.contiguous
@@ -126,7 +179,7 @@ class TensorMethods:
     flatten = shape.flatten
     squeeze = shape.squeeze
     unsqueeze = shape.unsqueeze
-    transpose = swapaxes = shape.transpose
+    transpose = swapaxes = swapdims = shape.transpose
     permute = shape.permute
     t = shape.t
     T = property(shape.reversed_axes)
@@ -139,6 +192,18 @@ class TensorMethods:
     split = shape.split
     chunk = shape.chunk
     unbind = shape.unbind
+    flip = arrange.flip
+    roll = arrange.roll
+    unflatten = arrange.unflatten
+    tile = arrange.tile
+    repeat_interleave = arrange.repeat_interleave
+    unfold = arrange.unfold
+    diagonal = arrange.diagonal
+    diag = arrange.diag
+    diag_embed = arrange.diag_embed
+    trace = arrange.trace
+    movedim = moveaxis = arrange.movedim
+    reshape_as = shape.reshape_as
     # indexing
     __getitem__ = indexing.getitem
     __setitem__ = indexing.setitem
@@ -149,6 +214,19 @@ class TensorMethods:
     tril = selection.tril
     triu = selection.triu
     nonzero = indexing.nonzero
+    scatter = scattering.scatter
+    index_add = scattering.index_add
+    index_copy = scattering.index_copy
+    index_fill = scattering.index_fill
+    masked_select = scattering.masked_select
+    masked_scatter = scattering.masked_scatter
+    take = scattering.take
+    # new tensors of this one's type
+    new_tensor = creation.new_tensor
+    new_zeros = creation.new_zeros
+    new_ones = creation.new_ones
+    new_empty = creation.new_empty
+    new_full = creation.new_full
     # type and device
     to = convert.to
     float = _to(dtypes.float32)
@@ -156,6 +234,9 @@ class TensorMethods:
     half = _to(dtypes.float16)
     long = _to(dtypes.int64)
     int = _to(dtypes.int32)
+    short = _to(dtypes.int16)
+    char = _to(dtypes.int8)
+    byte = _to(dtypes.uint8)
     bool = _to(dtypes.bool)
     # in place
     add_ = __iadd__ = inplace.add_
@@ -175,6 +256,28 @@ class TensorMethods:
     tril_ = inplace.tril_
     triu_ = inplace.triu_
     scatter_add_ = inplace.scatter_add_
+    log_ = inplace.log_
+    rsqrt_ = inplace.rsqrt_
+    reciprocal_ = inplace.reciprocal_
+    square_ = inplace.square_
+    sin_ = inplace.sin_
+    cos_ = inplace.cos_
+    floor_ = inplace.floor_
+    ceil_ = inplace.ceil_
+    round_ = inplace.round_
+    remainder_ = inplace.remainder_
+    addcmul_ = inplace.addcmul_
+    addcdiv_ = inplace.addcdiv_
+    lerp_ = inplace.lerp_
+    clamp_min_ = inplace.clamp_min_
+    clamp_max_ = inplace.clamp_max_
+    nan_to_num_ = inplace.nan_to_num_
+    scatter_ = inplace.scatter_
+    index_add_ = inplace.index_add_
+    index_copy_ = inplace.index_copy_
+    index_fill_ = inplace.index_fill_
+    masked_scatter_ = inplace.masked_scatter_
+    fill_diagonal_ = inplace.fill_diagonal_
     copy_ = inplace.copy_
     fill_ = inplace.fill_
     zero_ = inplace.zero_

@@ -275,6 +275,79 @@ def losses(draw: st.DrawFn) -> Names:
     }
 
 
+@st.composite
+def ranked(draw: st.DrawFn) -> Names:
+    """x of different numbers, so that their order is defined, and a number k of them along dim."""
+    shape = draw(shapes(min_side=1))
+    x = np.random.default_rng(draw(SEEDS)).permutation(math.prod(shape)).reshape(shape) / 4 - 3
+    dim = draw(dims(x.ndim))
+    k = draw(st.integers(0, x.shape[dim] if x.ndim else 1))
+    return {"x": draw(layouts(x)), "dim": dim, "k": k, "flag": draw(FLAG)}
+
+
+@st.composite
+def rolls(draw: st.DrawFn) -> Names:
+    """x, a shift and a dim, and several of both."""
+    x = draw(floats(draw(shapes(min_dims=1))))
+    along = draw(st.lists(dims(x.ndim), min_size=1, max_size=3))
+    by = draw(st.lists(st.integers(-5, 5), min_size=len(along), max_size=len(along)))
+    order = draw(st.permutations(range(x.ndim)))
+    n = draw(st.integers(0, x.ndim))
+    places = draw(st.permutations(range(x.ndim)))[:n]
+    return {
+        "x": x, "by": by, "along": along, "dim": along[0], "c": by[0], "source": order[:n], "places": places,
+        "n": draw(st.integers(0, 3)), "many": np.array(draw(st.lists(st.integers(0, 3), min_size=x.shape[along[0]], max_size=x.shape[along[0]])), int),
+    }  # fmt: skip
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Names:
+    x = draw(floats(draw(shapes())))
+    dim = draw(dims(x.ndim))
+    return {"x": x, "dim": dim, "size": draw(st.integers(0, x.shape[dim] if x.ndim else 1)), "step": draw(st.integers(1, 3))}
+
+
+@st.composite
+def diagonals(draw: st.DrawFn) -> Names:
+    """x with two of its dimensions, and m, a matrix; a vector v; which diagonal."""
+    x = draw(floats(draw(shapes(min_dims=2))))
+    a, b = draw(st.permutations(range(x.ndim)))[:2]
+    m, v = draw(floats((draw(SIDES), draw(SIDES)))), draw(floats((draw(SIDES),)))
+    return {"x": x, "m": m, "v": v, "a": a - draw(st.sampled_from([0, x.ndim])), "b": b, "k": draw(st.integers(-3, 3)) % 4 - 1}
+
+
+@st.composite
+def sums_of_products(draw: st.DrawFn) -> Names:
+    """An equation for einsum and operands that fit it, of any letters, repeated or not, with or without dots and an arrow."""
+    sizes = {c: draw(SIDES) for c in "aBcd"}
+    lead = draw(shapes(max_dims=2, max_side=3))
+    terms, arrays = [], []
+    for _ in range(draw(st.integers(1, 3))):
+        letters = draw(st.lists(st.sampled_from("aBcd"), max_size=4))
+        shape: list[int] = [1 if draw(UP_TO_5) == 5 else sizes[c] for c in letters]
+        at = draw(st.integers(0, len(letters))) if draw(FLAG) else None
+        if at is not None:
+            letters[at:at] = ["..."]
+            shape[at:at] = draw(narrower(lead))
+        for c in set(letters) - {"..."}:  # a letter that an operand repeats has one size there
+            first = next(iter(shape[i] for i, d in enumerate([e for e in letters if e != "..."]) if d == c and at is None), sizes[c])
+            shape = [n if d != c else first for n, d in zip(shape, _spread(letters, len(shape)), strict=True)]
+        terms.append("".join(letters))
+        arrays.append(draw(floats(tuple(shape))))
+    used = sorted(set("".join(terms)) - {"."})
+    equation = ",".join(terms)
+    if draw(FLAG):
+        right = draw(st.permutations(used))[: draw(UP_TO_5)]
+        dots = ["..."] if "..." in equation and draw(FLAG) else []
+        equation += "->" + "".join(draw(st.permutations([*right, *dots])))
+    return {"equation": equation, **dict(zip("xyz", arrays, strict=False)), "n": len(arrays)}
+
+
+def _spread(letters: list[str], ndim: int) -> list[str]:
+    """The letter of every axis, and "." for those that the dots stand for."""
+    return [d for c in letters for d in ([c] if c != "..." else ["."] * (ndim - len(letters) + 1))]
+
+
 # --- indexing
 
 
@@ -439,6 +512,43 @@ DIFFERENTIABLE: list[Row] = [
     *rows(matrices(), "F.linear(x, w, b)", "F.linear(x, w)", "F.linear(v, w, b)"),
     *rows(matrices(), "t.mm(w, w.T)", "t.dot(v, v)", "t.outer(v, b)", "w @ v", "v @ w.mT", "t.outer(b, b)"),
     *rows(matrices(same_batch=True), "t.bmm(x, y)", "x @ y", "x @ x.transpose(-2, -1)"),
+    *rows(matrices(), "t.mv(w, v)", "t.vdot(v, v)", "t.inner(x, w)", "t.inner(w, w)", "t.inner(v, v)", "t.inner(v[:0].sum(), x)"),
+    *rows(matrices(), "t.addmm(b, w, w.T[:, :len(b)])", "t.addmm(w @ w.T, w, w.T, beta=0.5, alpha=2)", "t.addmm(b, w, w.T, beta=0)"),
+    *rows(matrices(same_batch=True), "t.baddbmm(b, x, y)", "t.baddbmm(x @ y, x, y, beta=-1, alpha=0.5)"),
+    *rows(sums_of_products(), "t.einsum(equation, [x, y, z][:n] if n > 2 else [x, y] if n > 1 else [x])"),
+    *rows(matrices(same_batch=True), "t.einsum('bij,bjk->bik', x, y)", "t.einsum(x, [0, 1, 2], y, [0, 2, 3], [3, ..., 1])"),
+    # functions
+    *rows(one(), "t.expm1(x)", "t.exp2(x)", "t.erf(x)", "t.atan(x)", "t.sinh(x)", "t.cosh(x)", "t.tan(x / 3)", "t.nan_to_num(x)"),
+    *rows(one(), "t.asin(x / 9)", "t.acos(x / 9)", "x.clamp_min(0)", "t.clamp_max(x, 0.5)"),
+    *rows(one("positive"), "t.log1p(x)", "t.log2(x)", "t.log10(x)"),
+    *rows(two(), "t.logaddexp(x, y)", "t.lerp(x, y, 0.3)", "t.lerp(x, y, c)", "x.fmod(c)", "t.clamp_min(x, y)", "x.clamp_max(y)"),
+    *rows(two(y_numbers="nonzero"), "t.atan2(x, y)", "t.fmod(x, y)"),
+    *rows(three(), "t.lerp(x, y, z)", "t.addcmul(x, y, z)", "t.addcmul(x, y, z, value=0.5)", "t.addcdiv(x, y, 1 + z * z)"),
+    *rows(three(), "t.addcdiv(x, y, 1 + z * z, value=-2)", "t.masked_select(x, m)", "t.masked_scatter(x, m, x * 2 + y)"),
+    # running totals, products
+    *rows(one(), "t.cumsum(x, dim)", "x.cumprod(dim)", "t.cumprod(x, dim)", "t.prod(x)", "t.prod(x, dim, flag)", "x.prod(dim, keepdim=flag)"),
+    *rows(one(), "x.cumsum(dim, dtype=t.float64)", "t.logsumexp(x, dim, flag)"),
+    *rows(one(full=True), "t.logsumexp(x, several if isinstance(several, tuple) else dim, keepdim=flag)"),
+    # by size
+    *rows(ranked(), "t.sort(x, dim)", "t.sort(x, dim, descending=flag)", "x.sort(dim, flag).values", "t.topk(x, k, dim)"),
+    *rows(ranked(), "x.topk(k, dim, largest=flag)", "t.median(x)", "t.median(x, dim, flag)", "x.median(dim).values"),
+    *rows(one(), "t.sort(x, dim, flag, stable=True)" , "t.sort(x, dim, flag)"),
+    *rows(one(full=True), "t.median(x)", "t.topk(x, 1, dim).values"),
+    # arranged otherwise
+    *rows(one(), "t.flip(x, several if isinstance(several, tuple) else (dim,))", "x.flip(dim)"),
+    *rows(rolls(), "t.roll(x, c)", "t.roll(x, c, dim)", "x.roll(by, along)", "t.movedim(x, source, places)", "x.moveaxis(dim, 0)"),
+    *rows(rolls(), "t.repeat_interleave(x, n, dim)", "x.repeat_interleave(many, dim)", "x.repeat_interleave(n)", "t.tile(x, (n, 2))"),
+    *rows(rolls(), "x.tile(2)", "x.swapdims(dim, 0)", "t.swapaxes(x, 0, dim)", "x.unflatten(dim, (-1, x.shape[dim] or 1))"),
+    *rows(windows(), "x.unfold(dim, size, step)"),
+    *rows(diagonals(), "t.diagonal(x, k, a, b)", "x.diagonal()", "t.diag_embed(x, k)", "t.diag_embed(x, k, 0, -2)", "t.diag(v, k)"),
+    *rows(diagonals(), "t.diag(m, k)", "t.trace(m)", "x.unflatten(-1, (1, x.shape[-1]))", "t.meshgrid(v, m[0, :1].sum(), indexing='ij')"),
+    *rows(diagonals(), "t.meshgrid(v, m.flatten(), indexing='xy')", "t.unflatten(x, a, (x.shape[a], 1))"),
+    *rows(two(), "t.broadcast_tensors(x, y)"),
+    *rows(joined(), "t.concat([x, y], dim)", "t.concatenate((x, y, z), dim)", "t.hstack([u.flatten(), x.flatten()])", "t.vstack([u, u])"),
+    *rows(joined(), "t.hstack([u, u])", "t.vstack((x.flatten(), x.flatten()))", "u.reshape_as(u.T)"),
+    *rows(gathers(), "t.scatter(x, dim, once(i), src)", "t.scatter(x, dim, i, 2.5)", "x.scatter(dim, i, value=-1)", "x.scatter(dim, i, src, reduce='add')"),
+    *rows(gathers(), "t.index_add(x, dim, r, t.index_select(x * x, dim, r))", "x.index_add(dim, r, x.index_select(dim, r), alpha=2)"),
+    *rows(gathers(), "t.index_fill(x, dim, r, 3)", "t.index_copy(x, dim, r.unique(), (x * x).index_select(dim, r.unique()))", "t.take(x, r)"),
     # losses and tables
     *rows(losses(), "F.cross_entropy(x, ids, fixed(weight), ignore_index=ignored, reduction=reduction, label_smoothing=eps)"),
     *rows(losses(), "F.cross_entropy(x, p, weight=weight, reduction=reduction, label_smoothing=eps)"),

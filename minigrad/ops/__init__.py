@@ -5,9 +5,14 @@ shape       the same elements elsewhere: reshape, permute, broadcast and its sum
 operands    two operands made alike
 selection   where, masks, bounds, comparisons
 elementwise arithmetic, and functions of one number
+functions   more functions, from tables
 indexing    gather and scatter-add, x[...]
 reduction   sums, extremes, variance
 linalg      matrix products
+arrange     more movements: flip, roll, diagonals, windows
+einsum      sums of products, written as letters
+sorting     sort, topk, median, unique, bincount
+scattering  more writing by index
 creation    new tensors, constant and random
 inplace     methods that end in an underscore
 adjoint     the list of adjoint pairs, for the tests

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -238,6 +238,22 @@ def full_like(
 ) -> Tensor:
     """One number in x's shape, dtype and device (torch.full_like)."""
     return _like(lambda *shape, **how: full(shape, fill_value, **how), x, dtype, device, requires_grad)
+
+
+def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The method that makes such a tensor with this one's dtype and device."""
+
+    def method(x: Tensor, *args: Any, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
+        return make(*args, dtype=dtype or x.dtype, device=device or x.device, **options)
+
+    method.__name__ = method.__qualname__ = f"new_{make.__name__}"
+    method.__doc__ = (
+        f"{make.__name__}, by default with this tensor's dtype and device (torch.Tensor.new_{make.__name__})."
+    )
+    return method
+
+
+new_zeros, new_ones, new_empty, new_full, new_tensor = map(_new, (zeros, ones, empty, full, tensor))
 
 
 @quiet

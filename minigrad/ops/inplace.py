@@ -15,7 +15,7 @@ import numpy as np
 from .. import backend, random
 from ..random import Generator
 from ..tensor import Tensor, wrap
-from . import elementwise, indexing, selection
+from . import elementwise, functions, indexing, scattering, selection
 from .operands import Operand
 
 
@@ -49,6 +49,28 @@ masked_fill_ = _in_place(selection.masked_fill)
 tril_ = _in_place(selection.tril)
 triu_ = _in_place(selection.triu)
 scatter_add_ = _in_place(indexing.scatter_add)
+log_ = _in_place(elementwise.log)
+rsqrt_ = _in_place(elementwise.rsqrt)
+reciprocal_ = _in_place(elementwise.reciprocal)
+square_ = _in_place(elementwise.square)
+sin_ = _in_place(elementwise.sin)
+cos_ = _in_place(elementwise.cos)
+floor_ = _in_place(elementwise.floor)
+ceil_ = _in_place(elementwise.ceil)
+round_ = _in_place(elementwise.round)
+remainder_ = _in_place(elementwise.remainder)
+addcmul_ = _in_place(functions.addcmul)
+addcdiv_ = _in_place(functions.addcdiv)
+lerp_ = _in_place(functions.lerp)
+clamp_min_ = _in_place(functions.clamp_min)
+clamp_max_ = _in_place(functions.clamp_max)
+nan_to_num_ = _in_place(functions.nan_to_num)
+scatter_ = _in_place(scattering.scatter)
+index_add_ = _in_place(scattering.index_add)
+index_copy_ = _in_place(scattering.index_copy)
+index_fill_ = _in_place(scattering.index_fill)
+masked_scatter_ = _in_place(scattering.masked_scatter)
+fill_diagonal_ = _in_place(scattering.fill_diagonal)
 
 
 def copy_(x: Tensor, source: Operand) -> Tensor:

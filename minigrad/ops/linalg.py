@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from ..backend import Array, quiet
 from ..core import Op
-from ..dtypes import result_type
+from ..dtypes import Number, result_type
 from ..tensor import Tensor
 from .convert import cast
-from .elementwise import mul
+from .elementwise import add, mul
 from .reduction import sum
 from .shape import Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named, reshape
 
@@ -115,3 +116,48 @@ def outer(x: Tensor, y: Tensor) -> Tensor:
         raise RuntimeError(f"outer: 1D tensors expected, but got {x.ndim}D and {y.ndim}D tensors")
     dtype = result_type(x, y)
     return mul(Reshape.apply(cast(x, dtype), to=(x.numel(), 1)), cast(y, dtype))
+
+
+def mv(x: Tensor, vec: Tensor) -> Tensor:
+    """A matrix times a vector (torch.mv)."""
+    if x.ndim != 2 or vec.ndim != 1:
+        raise RuntimeError(f"mv: expected a matrix and a vector, got {x.ndim}-d and {vec.ndim}-d tensors")
+    return matmul(x, vec)
+
+
+def vdot(x: Tensor, y: Tensor) -> Tensor:
+    """Σ xᵢ yᵢ of two vectors (torch.vdot)."""
+    return named("Vdot", dot(x, y))
+
+
+def inner(x: Tensor, y: Tensor) -> Tensor:
+    """The products summed over the last axes of both, or x y where one is a number (torch.inner).
+
+    Shapes: (..., K) and (***, K) give (..., ***).
+    """
+    if x.ndim == 0 or y.ndim == 0:
+        return mul(x, y)
+    if x.array.shape[-1] != y.array.shape[-1]:
+        raise RuntimeError(f"inner: the size of last dimension must match, got {tuple(x.shape)} and {tuple(y.shape)}")
+    if x.ndim == 1 and y.ndim == 1:
+        return dot(x, y)
+    k, lead = x.array.shape[-1], (*x.array.shape[:-1], *y.array.shape[:-1])
+    rows, columns = (Reshape.apply(z, to=(prod(z.array.shape[:-1]), k)) for z in (x, y))
+    return named("View", Reshape.apply(matmul(rows, matrix_transpose(columns)), to=lead))
+
+
+def _added(name: str, x: Tensor, product: Tensor, beta: Number, alpha: Number) -> Tensor:
+    scaled = product if alpha == 1 else mul(product, alpha)
+    if broadcast_shapes(name, x.array.shape, product.array.shape) != product.array.shape:
+        raise RuntimeError(f"{name}: {tuple(x.shape)} does not broadcast to the product's shape {tuple(product.shape)}")
+    return named(name.title(), scaled if beta == 0 else add(x if beta == 1 else mul(x, beta), scaled))
+
+
+def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta x + alpha mat1 @ mat2, for matrices (torch.addmm)."""
+    return _added("addmm", x, mm(mat1, mat2), beta, alpha)
+
+
+def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+    """beta x + alpha batch1 @ batch2, for batches of matrices (torch.baddbmm)."""
+    return _added("baddbmm", x, bmm(batch1, batch2), beta, alpha)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
-from math import prod
+from math import prod as product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +13,11 @@ from ..backend import Array, namespace, quiet
 from ..core import Op
 from ..dtypes import as_numpy, int64
 from ..tensor import Tensor, axis_of, wrap
-from .convert import cast
-from .elementwise import Sqrt, abs, square, sub
+from .convert import cast, floating
+from .elementwise import Sqrt, abs, add, exp, log, square, sub
 from .indexing import take_along_dim
-from .selection import eq, isnan, logical_or, masked_fill, maximum, minimum, where
-from .shape import BroadcastTo, Reshape, broadcast_shapes, named, reshape
+from .selection import eq, isinf, isnan, logical_or, masked_fill, maximum, minimum, where
+from .shape import BroadcastTo, Reshape, Slice, broadcast_shapes, cat, named, narrow, reshape, split
 
 Dims = int | Sequence[int] | None
 
@@ -76,7 +76,7 @@ def mean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
             f"mean(): could not infer output dtype. Input dtype must be floating point, got {x.dtype}: use x.float().mean()"
         )
     axes = axes_of(x, dim, "mean")
-    count = prod(x.array.shape[axis] for axis in axes)
+    count = product(x.array.shape[axis] for axis in axes)
     return named("Mean", Sum.apply(x, axes=axes, keepdim=keepdim, count=count), variant=0 if dim is None else 1)
 
 
@@ -94,7 +94,7 @@ def var(
         raise RuntimeError(f"var only supports floating point dtypes, got {x.dtype}")
     axes = axes_of(x, dim, "var")
     squares = square(sub(x, mean(x, axes, keepdim=True))) if axes else square(sub(x, x))
-    count = prod(x.array.shape[axis] for axis in axes)
+    count = product(x.array.shape[axis] for axis in axes)
     free = builtins.max(count - (correction if correction is not None else 1 if unbiased else 0), 0)
     return named("Var", Sum.apply(squares, axes=axes, keepdim=keepdim, count=free))
 
@@ -251,6 +251,119 @@ def norm(x: Tensor, p: float = 2.0, dim: Dims = None, keepdim: bool = False) -> 
     return named("LinalgVectorNorm", y)
 
 
+def logsumexp(x: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
+    """ln Σ eˣ along dim, without overflow (torch.logsumexp)."""
+    x = floating(x)
+    if not x.numel():
+        return named("Logsumexp", add(sum(x, dim, keepdim), -float("inf")))
+    top = amax(x.detach(), dim, keepdim=True)
+    top = masked_fill(top, isinf(top), 0)
+    y = log(sum(exp(sub(x, top)), dim, keepdim))
+    return named("Logsumexp", add(y, top if keepdim else reshape(top, y.shape)))
+
+
+# ----------------------------------------------------------------------------------------------------- running totals
+
+
+class CumSum(Op):
+    """y[i] = x[0] + ... + x[i] along an axis; gx[i] = g[i] + ... + g[-1]. In float64, rounded at the end, as in torch."""
+
+    reads = ()
+    fresh = True
+    label = "CumsumBackward0"
+    axis: int
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        return x.cumsum(self.axis, dtype=np.float64 if x.dtype.kind == "f" else x.dtype).astype(x.dtype)
+
+    def backward(self, g: Tensor) -> Sequence[Tensor]:
+        return (_reversed(CumSum.apply(_reversed(g, self.axis), axis=self.axis), self.axis),)
+
+
+class CumProd(Op):
+    """y[i] = x[0] ... x[i] along an axis; gx[i] = x[0] ... x[i-1] s[i], where s[i] = g[i] + x[i+1] s[i+1]
+
+    One step of the recurrence after another, without a division, so that x may be 0.
+    """
+
+    fresh = True
+    label = "CumprodBackward0"
+    axis: int
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        return x.cumprod(self.axis, dtype=np.float64 if x.dtype.kind == "f" else x.dtype).astype(x.dtype)
+
+    def backward(self, g: Tensor) -> Sequence[Tensor]:
+        (x,) = self.inputs
+        n = x.array.shape[self.axis]
+        if n == 0:
+            return (g * x,)
+        xs, gs = split(x, 1, self.axis), split(g, 1, self.axis)
+        s = [gs[-1]]
+        for i in reversed(range(n - 1)):
+            s.append(gs[i] + xs[i + 1] * s[-1])
+        return (_before(x, self.axis) * cat(s[::-1], self.axis),)
+
+
+def _reversed(x: Tensor, axis: int) -> Tensor:
+    return Slice.apply(x, key=(*(slice(None),) * axis, slice(None, None, -1)))
+
+
+def _before(x: Tensor, axis: int) -> Tensor:
+    """Along the axis, the product of all elements before each: 1, x[0], x[0] x[1], ..."""
+    n = x.array.shape[axis]
+    first = narrow(x, axis, 0, 1).detach() * 0 + 1
+    return CumProd.apply(cat([first, narrow(x, axis, 0, n - 1)], axis), axis=axis)
+
+
+def _running(op: type[Op], name: str, x: Tensor, dim: int, dtype: Any) -> Tensor:
+    axis = axis_of(x, dim, name)
+    x = cast(x, as_numpy(dtype) if dtype is not None else x.array.dtype if x.array.dtype.kind == "f" else int64.numpy)
+    return op.apply(x, axis=axis) if x.ndim else named(name.title(), x.clone())
+
+
+def cumsum(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The sums of the elements up to and including each, along dim (torch.cumsum). Integers and bools sum to int64."""
+    return _running(CumSum, "cumsum", x, dim, dtype)
+
+
+def cumprod(x: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The products of the elements up to and including each, along dim (torch.cumprod)."""
+    return _running(CumProd, "cumprod", x, dim, dtype)
+
+
+class Prod(Op):
+    """y = Π x along an axis, which stays with size 1; gx = g Π of the others: those before times those after"""
+
+    fresh = True
+    axis: int
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        return x.prod(axis=self.axis, dtype=x.dtype, keepdims=True)
+
+    def backward(self, g: Tensor) -> Sequence[Tensor]:
+        (x,) = self.inputs
+        if not x.numel():
+            return (g * x,)
+        after = _reversed(_before(_reversed(x, self.axis), self.axis), self.axis)
+        return (g * (_before(x, self.axis) * after),)
+
+
+def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product along one dim, or of everything (torch.prod). Integers and bools multiply to int64."""
+    x = cast(x, as_numpy(dtype) if dtype is not None else x.array.dtype if x.array.dtype.kind == "f" else int64.numpy)
+    if dim is None:
+        return named("Prod", reshape(Prod.apply(reshape(x, x.numel()), axis=0), ()))
+    axis = axis_of(x, dim, "prod")
+    if x.ndim == 0:
+        return named("Prod", x.clone(), variant=1)
+    y = Prod.apply(x, axis=axis)
+    return named("Prod", y if keepdim else reshape(y, x.array.shape[:axis] + x.array.shape[axis + 1 :]), variant=1)
+
+
 # ------------------------------------------------------------------------------------------------------ without gradient
 
 
@@ -268,6 +381,11 @@ def _test(name: str) -> Callable[..., Tensor]:
 
 any = _test("any")
 all = _test("all")
+
+
+def count_nonzero(x: Tensor, dim: Dims = None) -> Tensor:
+    """How many elements along dim, or of all, are not zero (torch.count_nonzero)."""
+    return wrap(namespace(x.array).asarray((x.array != 0).sum(axis=axes_of(x, dim, "count_nonzero"))))
 
 
 def allclose(x: Tensor, y: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:

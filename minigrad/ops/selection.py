@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from .. import backend
 from ..backend import Array, namespace, quiet
@@ -11,6 +12,7 @@ from ..dtypes import Number, result_type
 from ..grad_mode import no_grad
 from ..tensor import Tensor, wrap
 from .convert import Gradients, cast
+from .indexing import nonzero
 from .operands import Operand, apply_binary, fitting, number_or_tensor, operands
 from .shape import broadcast_shapes, broadcast_to, named
 
@@ -34,8 +36,14 @@ class Where(Op):
         return where(c, g, 0.0) if self.needs(0) else None, where(c, 0.0, g) if self.needs(1) else None
 
 
-def where(condition: Tensor, x: Operand, y: Operand) -> Tensor:
-    """x where condition (bool) holds, else y; all three broadcast (torch.where)."""
+def where(condition: Tensor, x: Operand | None = None, y: Operand | None = None) -> Any:
+    """x where condition (bool) holds, else y; all three broadcast (torch.where). where(x) is nonzero(x, as_tuple=True)."""
+    if x is None and y is None:
+        return nonzero(condition, as_tuple=True)
+    if x is None or y is None:
+        raise TypeError(
+            "where: expected what to take where condition holds and where it does not; one of the two is missing"
+        )
     if condition.array.dtype != bool:
         raise RuntimeError(
             f"where expected condition to be a boolean tensor, but got a tensor with dtype {condition.dtype}"

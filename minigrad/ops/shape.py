@@ -125,6 +125,11 @@ def view_as(x: Tensor, other: Tensor) -> Tensor:
     return view(x, other.shape)
 
 
+def reshape_as(x: Tensor, other: Tensor) -> Tensor:
+    """x in other's shape, copied where a view is not possible."""
+    return reshape(x, other.shape)
+
+
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dimensions from start_dim to end_dim as one (torch.flatten)."""
     if x.ndim == 0:

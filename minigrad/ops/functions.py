@@ -1,0 +1,211 @@
+"""More functions of one, two and three numbers: what a GPT needs seldom and other scripts often."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import backend
+from ..backend import Array, namespace, quiet
+from ..core import Op
+from ..dtypes import Number, result_type
+from ..tensor import Tensor, wrap
+from .convert import Gradients, floating
+from .elementwise import add, div, exp, mul, reciprocal, rsqrt, square
+from .operands import Operand, apply_binary, operands
+from .selection import clamp, isinf, isnan, logical_and, masked_fill
+from .shape import broadcast_shapes, broadcast_to, named
+
+# ---------------------------------------------------------------------------------------------------------- of one number
+
+
+class Function(Op):
+    """y = f(x); gx = g f'(x)"""
+
+    fresh = True
+    f: Callable[[Array], Array]
+    slope: Callable[[Tensor], Tensor]
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        return self.f(x)
+
+    def backward(self, g: Tensor) -> Gradients:
+        (x,) = self.inputs
+        return (g * self.slope(x),)
+
+
+def _function(
+    name: str, formula: str, slope: Callable[[Tensor], Tensor], f: str | Callable[[Array], Array] = "", label: str = ""
+) -> Callable[[Tensor], Tensor]:
+    """The function of that name, given its derivative; f: what NumPy calls it, where that is not its name."""
+    compute = (lambda x: getattr(namespace(x), f or name)(x)) if isinstance(f, str) else f
+
+    def function(x: Tensor) -> Tensor:
+        return named(label or name.title(), Function.apply(floating(x), f=compute, slope=slope))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{formula} (torch.{name})."
+    return function
+
+
+log1p = _function("log1p", "ln(1 + x), precise near 0", lambda x: 1 / (x + 1), label="Log1P")
+expm1 = _function("expm1", "eˣ - 1, precise near 0", lambda x: exp(x))
+log2 = _function("log2", "The logarithm to base 2", lambda x: 1 / (x * math.log(2)))
+log10 = _function("log10", "The logarithm to base 10", lambda x: 1 / (x * math.log(10)))
+exp2 = _function("exp2", "2ˣ", lambda x: exp2(x) * math.log(2))
+tan = _function("tan", "The tangent of x radians", lambda x: square(tan(x)) + 1)
+asin = _function("asin", "The angle whose sine is x", lambda x: rsqrt(1 - square(x)), "arcsin")
+acos = _function("acos", "The angle whose cosine is x", lambda x: -rsqrt(1 - square(x)), "arccos")
+atan = _function("atan", "The angle whose tangent is x", lambda x: reciprocal(square(x) + 1), "arctan")
+sinh = _function("sinh", "(eˣ - e⁻ˣ) / 2", lambda x: cosh(x))
+cosh = _function("cosh", "(eˣ + e⁻ˣ) / 2", lambda x: sinh(x))
+erf = _function(
+    "erf", "2/√π ∫₀ˣ exp(-t²) dt", lambda x: exp(-square(x)) * (2 / math.sqrt(math.pi)), lambda x: backend.erf(x)
+)
+
+
+def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """x with numbers for nan and the infinities, by default the dtype's largest and lowest (torch.nan_to_num)."""
+    if x.array.dtype.kind != "f":
+        return x.clone()
+    largest = float(np.finfo(x.array.dtype).max)
+    y = masked_fill(x, isnan(x), 0.0 if nan is None else nan)
+    y = masked_fill(y, logical_and(isinf(x), x > 0), largest if posinf is None else posinf)
+    y = masked_fill(y, logical_and(isinf(x), x < 0), -largest if neginf is None else neginf)
+    return named("NanToNum", y)
+
+
+def clamp_min(x: Tensor, min: Operand) -> Tensor:
+    """x, but not below min (torch.clamp_min)."""
+    return named("ClampMin", clamp(x, min), variant=int(isinstance(min, Tensor)))
+
+
+def clamp_max(x: Tensor, max: Operand) -> Tensor:
+    """x, but not above max (torch.clamp_max)."""
+    return named("ClampMax", clamp(x, max=max), variant=int(isinstance(max, Tensor)))
+
+
+# ---------------------------------------------------------------------------------------------------------- of two numbers
+
+
+class Atan2(Op):
+    """z = the angle of the point (y, x); gx = g y / (x² + y²), gy = -g x / (x² + y²)"""
+
+    fresh = True
+
+    @quiet
+    def forward(self, x: Array, y: Array) -> Array:
+        return namespace(x, y).arctan2(x, y)
+
+    def backward(self, g: Tensor) -> Gradients:
+        x, y = self.inputs
+        scaled = g / (square(x) + square(y))
+        return scaled * y, -scaled * x
+
+
+class LogAddExp(Op):
+    """z = ln(eˣ + eʸ); gx = g exp(x - z), gy = g exp(y - z)"""
+
+    keeps_output = True
+    fresh = True
+
+    @quiet
+    def forward(self, x: Array, y: Array) -> Array:
+        return namespace(x, y).logaddexp(x, y)
+
+    def backward(self, g: Tensor) -> Gradients:
+        x, y = self.inputs
+        z = self.output
+        return g * exp(x - z), g * exp(y - z)
+
+
+class Fmod(Op):
+    """z = x - y trunc(x / y); gx = g, gy = -g trunc(x / y)"""
+
+    @quiet
+    def forward(self, x: Array, y: Array) -> Array:
+        return namespace(x, y).fmod(x, y)
+
+    def backward(self, g: Tensor) -> Gradients:
+        x, y = self.inputs
+        return g, -g * div(x, y, rounding_mode="trunc") if self.needs(1) else None
+
+
+def atan2(x: Tensor, y: Tensor) -> Tensor:
+    """The angle of the point with ordinate x and abscissa y, in (-π, π] (torch.atan2)."""
+    return apply_binary(Atan2, "atan2", x, y, as_float=True)
+
+
+def logaddexp(x: Tensor, y: Tensor) -> Tensor:
+    """ln(eˣ + eʸ) without overflow (torch.logaddexp)."""
+    return named("Logaddexp", apply_binary(LogAddExp, "logaddexp", x, y))
+
+
+def fmod(x: Operand, y: Operand) -> Tensor:
+    """The remainder of x / y with the sign of x (torch.fmod)."""
+    a, b = operands("fmod", x, y)
+    if result_type(a, b).kind != "f" and bool((b.array == 0).any() if isinstance(b, Tensor) else b == 0):
+        raise RuntimeError("ZeroDivisionError: fmod of integers by zero")
+    return named("Fmod", Fmod.apply(a, b), variant=int(isinstance(y, Tensor)))
+
+
+@quiet
+def isclose(x: Tensor, y: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """|x - y| <= atol + rtol |y|, element by element (torch.isclose)."""
+    if x.array.dtype != y.array.dtype:
+        raise RuntimeError(f"isclose: {x.dtype} did not match {y.dtype}")
+    broadcast_shapes("isclose", x.array.shape, y.array.shape)
+    xp = namespace(x.array, y.array)
+    return wrap(xp.isclose(x.array, y.array, rtol=rtol, atol=atol, equal_nan=equal_nan))
+
+
+# -------------------------------------------------------------------------------------------------------- of three numbers
+
+
+class Lerp(Op):
+    """z = x + w (y - x), from the nearer end; gx = g (1 - w), gy = g w, gw = g (y - x)"""
+
+    reads = ((2,), (2,), (0, 1))
+    fresh = True
+
+    @quiet
+    def forward(self, x: Array, y: Array, w: Array) -> Array:
+        d = y - x
+        return namespace(x, y, w).where(abs(w) < 0.5, x + w * d, y - d * (1 - w))
+
+    def backward(self, g: Tensor) -> Gradients:
+        x, y, w = self.inputs
+        return (
+            g * (1 - w) if self.needs(0) else None,
+            g * w if self.needs(1) else None,
+            g * (y - x) if self.needs(2) else None,
+        )
+
+
+def lerp(x: Tensor, end: Tensor, weight: Operand) -> Tensor:
+    """x + weight (end - x), broadcast: x at weight 0, end at 1 (torch.lerp).
+
+    Raises:
+        RuntimeError: the dtypes differ, or the shapes do not broadcast.
+    """
+    xs = [z for z in (x, end, weight) if isinstance(z, Tensor)]
+    if len({z.array.dtype for z in xs}) > 1:
+        raise RuntimeError(f"lerp: expected one dtype, got {', '.join(str(z.dtype) for z in xs)}")
+    shape = broadcast_shapes("lerp", *(z.array.shape for z in xs))
+    x, end, weight = (broadcast_to(z, shape) if isinstance(z, Tensor) else z for z in (x, end, weight))
+    return named("Lerp", Lerp.apply(x, end, weight), variant=int(isinstance(weight, Tensor)))
+
+
+def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """x + value tensor1 tensor2 (torch.addcmul)."""
+    return named("Addcmul", add(x, mul(tensor1 if value == 1 else mul(tensor1, value), tensor2)))
+
+
+def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
+    """x + value tensor1 / tensor2 (torch.addcdiv)."""
+    if result_type(tensor1, tensor2).kind != "f":
+        raise RuntimeError("addcdiv: integer division of tensor1 by tensor2 is not supported: make one a float")
+    return named("Addcdiv", add(x, div(tensor1 if value == 1 else mul(tensor1, value), tensor2)))

@@ -1,0 +1,188 @@
+"""By size: sorting, the largest few, the median, distinct values, counts.
+
+The order is found without gradient; the values are then gathered, and gather's gradient is theirs. A nan counts as larger than
+any number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..backend import Array, namespace
+from ..dtypes import int32, int64
+from ..tensor import Tensor, axis_of, wrap
+from .indexing import gather
+from .reduction import Extreme, max_result
+from .shape import named, reshape
+
+
+class sort_result(max_result):
+    __slots__ = ()
+
+
+class topk_result(max_result):
+    __slots__ = ()
+
+
+class median_result(max_result):
+    __slots__ = ()
+
+
+def _order(x: Array, axis: int, descending: bool) -> Array:
+    """The indices that sort x; equal elements keep their order, descending too."""
+    xp = namespace(x)
+    if not descending:
+        return xp.argsort(x, axis=axis, kind="stable")
+    return x.shape[axis] - 1 - xp.flip(xp.argsort(xp.flip(x, axis), axis=axis, kind="stable"), axis)
+
+
+def _one_axis(x: Tensor, dim: int, name: str) -> tuple[Array, int]:
+    """x's array with at least one axis, and the axis that dim names."""
+    return (x.array if x.ndim else x.array.reshape(1)), axis_of(x, dim, name)
+
+
+def argsort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> Tensor:
+    """The int64 indices that sort x along dim (torch.argsort); equal elements keep their order, stable or not."""
+    array, axis = _one_axis(x, dim, "argsort")
+    return wrap(_order(array, axis, descending).reshape(x.array.shape))
+
+
+def sort(x: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False) -> sort_result:
+    """The pair (values, indices): x in order along dim (torch.sort); equal elements keep their order, stable or not."""
+    index = argsort(x, dim, descending)
+    return sort_result(named("Sort", gather(x, dim, index)), index)
+
+
+def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> topk_result:
+    """The pair (values, indices) of the k largest elements along dim, or smallest, best first (torch.topk).
+
+    Which of equal elements is taken is not defined, nor is it in torch.
+
+    Raises:
+        RuntimeError: there are fewer than k.
+    """
+    array, axis = _one_axis(x, dim, "topk")
+    n = array.shape[axis]
+    if not 0 <= k <= n:
+        raise RuntimeError(f"topk: selected index k out of range: k = {k}, and dimension {dim} has {n} elements")
+    xp = namespace(array)
+    if 0 < k < n:
+        partly = xp.argpartition(array, n - k if largest else k - 1, axis=axis)
+        chosen = xp.sort(xp.take(partly, xp.arange(n - k, n) if largest else xp.arange(k), axis=axis), axis=axis)
+        order = _order(xp.take_along_axis(array, chosen, axis), axis, largest)
+        index = xp.take_along_axis(chosen, order, axis)
+    else:
+        index = xp.take(_order(array, axis, largest), xp.arange(k), axis=axis)
+    at = wrap(index if x.ndim else index.reshape(()) if k else index)
+    return topk_result(named("Topk", gather(x, dim, at)), at)
+
+
+class Median(Extreme):
+    """y = the lower median of x, flattened, or nan if there is one; equal elements share g"""
+
+    def forward(self, x: Array) -> Array:
+        in_order = namespace(x).sort(x.reshape(-1))
+        middle = in_order[(x.size - 1) // 2] if x.size else x.dtype.type(np.nan)
+        return (
+            namespace(x)
+            .asarray(in_order[-1] if x.size and in_order[-1] != in_order[-1] else middle)
+            .reshape((1,) * x.ndim)
+        )
+
+
+def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The lower of the two middle elements; along dim, the pair (values, indices) (torch.median); nan where there is one."""
+    if dim is None:
+        return named("Median", reshape(Median.apply(x, axes=tuple(range(x.ndim)), of_all=True), ()))
+    array, axis = _one_axis(x, dim, "median")
+    if array.shape[axis] == 0:
+        raise IndexError(f"median(): Expected reduction dim {dim} to have non-zero size, the shape is {tuple(x.shape)}")
+    xp = namespace(array)
+    isnan = array != array
+    middle = xp.take(_order(array, axis, False), xp.asarray([(array.shape[axis] - 1) // 2]), axis=axis)
+    index = xp.where(isnan.any(axis=axis, keepdims=True), xp.expand_dims(isnan.argmax(axis=axis), axis), middle)
+    at = wrap(index.reshape(x.array.shape if x.ndim == 0 else index.shape))
+    values = gather(x, dim, at)
+    if not keepdim and x.ndim:
+        shape = tuple(n for i, n in enumerate(x.array.shape) if i != axis)
+        values, at = reshape(values, shape), reshape(at, shape)
+    return median_result(named("Median", values, variant=1), at)
+
+
+# ------------------------------------------------------------------------------------------------------ without gradient
+
+
+def unique(
+    x: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    """The distinct elements, ascending; or the distinct slices along dim (torch.unique).
+
+    Returns:
+        The values; and where asked for, a tuple of them, for each element of x the place of its value (in x's shape; along
+        dim, for each slice), and how often each value occurs.
+    """
+    axis = None if dim is None else axis_of(x, dim, "unique")
+    found = namespace(x.array).unique(x.array, return_inverse=return_inverse, return_counts=return_counts, axis=axis)
+    if not (return_inverse or return_counts):
+        return wrap(found)
+    values, *rest = found
+    if return_inverse:
+        rest[0] = rest[0].reshape(x.array.shape if axis is None else -1)
+    return tuple(wrap(array) for array in (values, *rest))
+
+
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """True where an element is one of test_elements, of which either may be a number (torch.isin)."""
+    arrays = [e.array if isinstance(e, Tensor) else e for e in (elements, test_elements)]
+    return wrap(namespace(*arrays).isin(*arrays, invert=invert))
+
+
+def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often 0, 1, 2, ... occur among the integers x (N,), or the sums of their weights (torch.bincount).
+
+    Raises:
+        RuntimeError: x is not 1-d, not of integers, or negative somewhere; weights of another shape.
+    """
+    if x.ndim != 1 or x.array.dtype.kind not in "iu" or bool((x.array < 0).any()):
+        what = "a negative one" if x.ndim == 1 and x.array.dtype.kind == "i" else f"{x.dtype} of shape {tuple(x.shape)}"
+        raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, got {what}")
+    if minlength < 0:
+        raise RuntimeError(f"bincount: minlength should be >= 0, got {minlength}")
+    if weights is not None and weights.array.shape != x.array.shape:
+        raise RuntimeError(
+            f"bincount: weights should be 1-d and have the same length as input, got {tuple(weights.shape)} for {tuple(x.shape)}"
+        )
+    xp = namespace(x.array) if weights is None else namespace(x.array, weights.array)
+    if not x.numel():
+        return wrap(xp.zeros(minlength, dtype=int64.numpy))
+    counts = xp.bincount(x.array.astype(np.int64), None if weights is None else weights.array, minlength)
+    return wrap(counts.astype(np.float32) if weights is not None and weights.array.dtype == np.float32 else counts)
+
+
+def searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """Where each value would have to go into an ascending sequence: before its equals, or after them (torch.searchsorted).
+
+    Shapes: (N,) and any shape; or (..., N) and (..., M), row by row.
+    """
+    places = sorted_sequence.array
+    wanted = values.array if isinstance(values, Tensor) else np.asarray(values)
+    xp = namespace(places, wanted)
+    side = "right" if right else "left"
+    if places.ndim == 1:
+        found = xp.searchsorted(places, wanted, side=side)
+    else:
+        if places.shape[:-1] != wanted.shape[:-1]:
+            raise RuntimeError(
+                f"searchsorted: the leading sizes must agree, got {tuple(sorted_sequence.shape)} and {tuple(wanted.shape)}"
+            )
+        found = xp.empty(wanted.shape, dtype=np.int64)
+        for row in np.ndindex(*places.shape[:-1]):
+            found[row] = xp.searchsorted(places[row], wanted[row], side=side)
+    return wrap(xp.asarray(found, dtype=int32.numpy if out_int32 else int64.numpy))
+
+
+def bucketize(x: Any, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
+    """The number of the interval between ascending boundaries in which each element lies (torch.bucketize)."""
+    return searchsorted(boundaries, x, out_int32=out_int32, right=right)
