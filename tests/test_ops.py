@@ -228,9 +228,10 @@ def gathers(draw: st.DrawFn) -> Names:
     sizes = tuple(draw(UP_TO_5) if d == along else draw(st.integers(1, n)) for d, n in enumerate(x.shape))
     index = draw(index_of(x.shape[dim], sizes))
     src = draw(floats(sizes))
+    apart = np.random.default_rng(draw(SEEDS)).random(x.shape).argsort(along)
     whole = draw(index_of(x.shape[dim], tuple(draw(UP_TO_5) if d == along else n for d, n in enumerate(x.shape))))
     return {
-        "x": x, "dim": dim, "i": index, "src": src, "whole": whole,
+        "x": x, "dim": dim, "i": index, "src": src, "whole": whole, "apart": apart[tuple(slice(draw(st.integers(1, n))) for n in x.shape)],
         "r": draw(index_of(x.shape[dim], (draw(UP_TO_5),))),
     }  # fmt: skip
 
@@ -281,7 +282,7 @@ def ranked(draw: st.DrawFn) -> Names:
     shape = draw(shapes(min_side=1))
     x = np.random.default_rng(draw(SEEDS)).permutation(math.prod(shape)).reshape(shape) / 4 - 3
     dim = draw(dims(x.ndim))
-    k = draw(st.integers(0, x.shape[dim] if x.ndim else 1))
+    k = draw(st.integers(0, x.shape[dim])) if x.ndim else 1
     return {"x": draw(layouts(x)), "dim": dim, "k": k, "flag": draw(FLAG)}
 
 
@@ -304,7 +305,12 @@ def rolls(draw: st.DrawFn) -> Names:
 def windows(draw: st.DrawFn) -> Names:
     x = draw(floats(draw(shapes())))
     dim = draw(dims(x.ndim))
-    return {"x": x, "dim": dim, "size": draw(st.integers(0, x.shape[dim] if x.ndim else 1)), "step": draw(st.integers(1, 3))}
+    return {
+        "x": x,
+        "dim": dim,
+        "size": draw(st.integers(0, x.shape[dim] if x.ndim else 1)),
+        "step": draw(st.integers(1, 3)),
+    }
 
 
 @st.composite
@@ -313,7 +319,14 @@ def diagonals(draw: st.DrawFn) -> Names:
     x = draw(floats(draw(shapes(min_dims=2))))
     a, b = draw(st.permutations(range(x.ndim)))[:2]
     m, v = draw(floats((draw(SIDES), draw(SIDES)))), draw(floats((draw(SIDES),)))
-    return {"x": x, "m": m, "v": v, "a": a - draw(st.sampled_from([0, x.ndim])), "b": b, "k": draw(st.integers(-3, 3)) % 4 - 1}
+    return {
+        "x": x,
+        "m": m,
+        "v": v,
+        "a": a - draw(st.sampled_from([0, x.ndim])),
+        "b": b,
+        "k": draw(st.integers(-3, 3)) % 4 - 1,
+    }
 
 
 @st.composite
@@ -324,28 +337,19 @@ def sums_of_products(draw: st.DrawFn) -> Names:
     terms, arrays = [], []
     for _ in range(draw(st.integers(1, 3))):
         letters = draw(st.lists(st.sampled_from("aBcd"), max_size=4))
-        shape: list[int] = [1 if draw(UP_TO_5) == 5 else sizes[c] for c in letters]
-        at = draw(st.integers(0, len(letters))) if draw(FLAG) else None
-        if at is not None:
-            letters[at:at] = ["..."]
-            shape[at:at] = draw(narrower(lead))
-        for c in set(letters) - {"..."}:  # a letter that an operand repeats has one size there
-            first = next(iter(shape[i] for i, d in enumerate([e for e in letters if e != "..."]) if d == c and at is None), sizes[c])
-            shape = [n if d != c else first for n, d in zip(shape, _spread(letters, len(shape)), strict=True)]
+        ones = draw(st.sampled_from(["", "", "", "a", "Bc"]))  # broadcast here
+        shape = tuple(1 if c in ones else sizes[c] for c in letters)
+        if draw(FLAG):
+            at = draw(st.integers(0, len(letters)))
+            letters[at:at], shape = ["..."], shape[:at] + draw(narrower(lead)) + shape[at:]
         terms.append("".join(letters))
-        arrays.append(draw(floats(tuple(shape))))
-    used = sorted(set("".join(terms)) - {"."})
+        arrays.append(draw(floats(shape)))
     equation = ",".join(terms)
     if draw(FLAG):
-        right = draw(st.permutations(used))[: draw(UP_TO_5)]
+        right = draw(st.permutations(sorted(set(equation) - set(".,"))))[: draw(UP_TO_5)]
         dots = ["..."] if "..." in equation and draw(FLAG) else []
         equation += "->" + "".join(draw(st.permutations([*right, *dots])))
     return {"equation": equation, **dict(zip("xyz", arrays, strict=False)), "n": len(arrays)}
-
-
-def _spread(letters: list[str], ndim: int) -> list[str]:
-    """The letter of every axis, and "." for those that the dots stand for."""
-    return [d for c in letters for d in ([c] if c != "..." else ["."] * (ndim - len(letters) + 1))]
 
 
 # --- indexing
@@ -515,7 +519,7 @@ DIFFERENTIABLE: list[Row] = [
     *rows(matrices(), "t.mv(w, v)", "t.vdot(v, v)", "t.inner(x, w)", "t.inner(w, w)", "t.inner(v, v)", "t.inner(v[:0].sum(), x)"),
     *rows(matrices(), "t.addmm(b, w, w.T[:, :len(b)])", "t.addmm(w @ w.T, w, w.T, beta=0.5, alpha=2)", "t.addmm(b, w, w.T, beta=0)"),
     *rows(matrices(same_batch=True), "t.baddbmm(b, x, y)", "t.baddbmm(x @ y, x, y, beta=-1, alpha=0.5)"),
-    *rows(sums_of_products(), "t.einsum(equation, [x, y, z][:n] if n > 2 else [x, y] if n > 1 else [x])"),
+    *rows(sums_of_products(), "t.einsum(equation, [x, y, z] if n > 2 else [x, y] if n > 1 else [x])"),
     *rows(matrices(same_batch=True), "t.einsum('bij,bjk->bik', x, y)", "t.einsum(x, [0, 1, 2], y, [0, 2, 3], [3, ..., 1])"),
     # functions
     *rows(one(), "t.expm1(x)", "t.exp2(x)", "t.erf(x)", "t.atan(x)", "t.sinh(x)", "t.cosh(x)", "t.tan(x / 3)", "t.nan_to_num(x)"),
@@ -532,8 +536,8 @@ DIFFERENTIABLE: list[Row] = [
     # by size
     *rows(ranked(), "t.sort(x, dim)", "t.sort(x, dim, descending=flag)", "x.sort(dim, flag).values", "t.topk(x, k, dim)"),
     *rows(ranked(), "x.topk(k, dim, largest=flag)", "t.median(x)", "t.median(x, dim, flag)", "x.median(dim).values"),
-    *rows(one(), "t.sort(x, dim, flag, stable=True)" , "t.sort(x, dim, flag)"),
-    *rows(one(full=True), "t.median(x)", "t.topk(x, 1, dim).values"),
+    *rows(one(), "t.sort(x, dim=dim, descending=flag, stable=True)" , "t.sort(x, dim, flag)"),
+    *rows(one(full=True), "t.median(x)"),
     # arranged otherwise
     *rows(one(), "t.flip(x, several if isinstance(several, tuple) else (dim,))", "x.flip(dim)"),
     *rows(rolls(), "t.roll(x, c)", "t.roll(x, c, dim)", "x.roll(by, along)", "t.movedim(x, source, places)", "x.moveaxis(dim, 0)"),
@@ -541,12 +545,12 @@ DIFFERENTIABLE: list[Row] = [
     *rows(rolls(), "x.tile(2)", "x.swapdims(dim, 0)", "t.swapaxes(x, 0, dim)", "x.unflatten(dim, (-1, x.shape[dim] or 1))"),
     *rows(windows(), "x.unfold(dim, size, step)"),
     *rows(diagonals(), "t.diagonal(x, k, a, b)", "x.diagonal()", "t.diag_embed(x, k)", "t.diag_embed(x, k, 0, -2)", "t.diag(v, k)"),
-    *rows(diagonals(), "t.diag(m, k)", "t.trace(m)", "x.unflatten(-1, (1, x.shape[-1]))", "t.meshgrid(v, m[0, :1].sum(), indexing='ij')"),
+    *rows(diagonals(), "t.diag(m, k)", "t.trace(m)", "x.unflatten(-1, (1, x.shape[-1]))", "t.meshgrid(v, m[:1, :1].sum(), v, indexing='ij')"),
     *rows(diagonals(), "t.meshgrid(v, m.flatten(), indexing='xy')", "t.unflatten(x, a, (x.shape[a], 1))"),
     *rows(two(), "t.broadcast_tensors(x, y)"),
     *rows(joined(), "t.concat([x, y], dim)", "t.concatenate((x, y, z), dim)", "t.hstack([u.flatten(), x.flatten()])", "t.vstack([u, u])"),
     *rows(joined(), "t.hstack([u, u])", "t.vstack((x.flatten(), x.flatten()))", "u.reshape_as(u.T)"),
-    *rows(gathers(), "t.scatter(x, dim, once(i), src)", "t.scatter(x, dim, i, 2.5)", "x.scatter(dim, i, value=-1)", "x.scatter(dim, i, src, reduce='add')"),
+    *rows(gathers(), "t.scatter(x, dim, apart, (x * x).gather(dim, apart))", "t.scatter(x, dim, i, 2.5)", "x.scatter(dim, i, value=-1)"),
     *rows(gathers(), "t.index_add(x, dim, r, t.index_select(x * x, dim, r))", "x.index_add(dim, r, x.index_select(dim, r), alpha=2)"),
     *rows(gathers(), "t.index_fill(x, dim, r, 3)", "t.index_copy(x, dim, r.unique(), (x * x).index_select(dim, r.unique()))", "t.take(x, r)"),
     # losses and tables
@@ -597,6 +601,65 @@ WITHOUT_GRADIENT: list[Row] = [
         one(), "t.nonzero(x)", "x.nonzero(as_tuple=True)", "x.shape", "t.numel(x)", "x.is_floating_point()", "x.ndim"
     ),
     *rows(
+        ranked(),
+        "t.argsort(x, dim)",
+        "x.argsort(dim, descending=flag)",
+        "t.topk(x, k, dim, flag)[1]",
+        "x.sort(dim, flag).indices",
+    ),
+    *rows(
+        one(),
+        "t.argsort(x, dim=dim, descending=flag, stable=True)",
+        "x.argsort()",
+        "t.unique(x.detach())",
+        "x.detach().unique(return_inverse=True, return_counts=True)",
+    ),
+    *rows(
+        one(),
+        "t.count_nonzero(x)",
+        "x.count_nonzero(dim)",
+        "t.isin(x, x.flatten()[:2])",
+        "t.isin(x, 1, invert=flag)",
+        "t.where(x)",
+    ),
+    *rows(
+        one(min_dims=1, full=True),
+        "t.unique(x.detach(), dim=dim)",
+        "t.unique(x.detach(), return_counts=flag)",
+        "t.unique(x.detach(), return_inverse=True, dim=dim)",
+    ),
+    *rows(two(), "t.isclose(x, y)", "x.isclose(y, atol=1.5)", "t.isclose(x, x, rtol=0)"),
+    *rows(one(min_dims=1), "t.searchsorted(x.sort(-1)[0], x, right=flag)", "t.searchsorted(x.flatten().sort()[0], x)"),
+    *rows(
+        one(),
+        "t.bucketize(x, t.tensor([-1.0, 0.0, 0.5], dtype=t.float64), right=flag)",
+        "t.bucketize(x, x.flatten()[:1], out_int32=True)",
+    ),
+    *rows(
+        tables(),
+        "t.bincount(ids.flatten())",
+        "ids.flatten().bincount(minlength=9)",
+        "t.isin(ids.long(), 2)",
+        "ids.short()",
+        "ids.char()",
+    ),
+    *rows(tables(), "t.bincount(ids.flatten(), ids.flatten() / 7)", "ids.byte()", "t.repeat_interleave(ids.flatten())"),
+    *rows(
+        tables(),
+        "t.bincount(ids.flatten(), ids.flatten().double())",
+        "ids.long().cumsum(-1)",
+        "ids.prod()",
+        "ids.cumprod(0)",
+    ),
+    *rows(
+        tables(),
+        "w.new_zeros(2, 3)",
+        "ids.long().new_ones((2,))",
+        "w.new_full((2,), 3)",
+        "w.new_empty(0)",
+        "w.new_tensor([1, 2])",
+    ),
+    *rows(
         two(), "m & (x > y)", "m | (x > y)", "m ^ (x > y)", "~m", "t.bitwise_and(m, x > y)", "t.bitwise_or(m, x > 0)"
     ),
     *rows(
@@ -626,6 +689,13 @@ IN_PLACE: list[Row] = [
     *rows(three(), "y.masked_fill_(m, -3)", "y.copy_(v)", "y.fill_(2.5)", "y.zero_()", "y.fill_(v.flatten().mean())"),
     *rows(three(), "y.copy_(v * 2)", "y.masked_fill_(m, 0).exp_()", "y.copy_(m)", "y.mul_(m)", "y += y"),
     *rows(triangles(), "y.tril_(k)", "y.triu_(k)"),
+    *rows(one(), "y.square_()", "y.sin_()", "y.cos_()", "y.floor_()", "y.ceil_()", "y.round_()", "y.nan_to_num_()", "y.remainder_(2)"),
+    *rows(one(), "y.clamp_min_(0.5)", "y.clamp_max_(0.5)"),
+    *rows(one("positive"), "y.log_()", "y.rsqrt_()", "y.reciprocal_()"),
+    *rows(three(), "y.addcmul_(v, v, value=2)", "y.addcdiv_(v, 1 + v * v)", "y.lerp_(v, 0.25)", "y.lerp_(v, v)", "y.masked_scatter_(m, x)"),
+    *rows(one(min_dims=2, max_dims=2), "y.fill_diagonal_(3)"),
+    *rows(gathers(), "y.scatter_(dim, i, 3)", "y.scatter_(dim, apart, (x * x).gather(dim, apart))", "y.index_fill_(dim, r, -2)"),
+    *rows(gathers(), "y.index_add_(dim, r, x.index_select(dim, r))", "y.index_copy_(dim, r.unique(), x.index_select(dim, r.unique()))"),
     *rows(gathers(), "y.scatter_add_(dim, i, src)"),
     *rows(writes(), "y[key] = v", "y[key] = c", "y[key] = v * 2; y[key] = c"),
     *rows(writes(), "y[key] += 1" , "y[key] *= 2"),
@@ -732,20 +802,26 @@ SPECIAL = np.array(
     [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -0.5, -2.5, 3e5, -3e5, 1e300, -1e300, 1e-320, math.inf, -math.inf, math.nan]
 )
 ALONE = listed("""
-t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x)
-t.neg(x) ; -x ; t.positive(x) ; t.reciprocal(x)
-+x ; t.abs(x) ; abs(x) ; t.relu(x) ; F.relu(x) ; t.sign(x) ; t.floor(x) ; t.ceil(x) ; t.trunc(x) ; t.round(x)
-t.log(x) ; t.sqrt(x) ; t.rsqrt(x) ; 1 / x ; x ** 2 ; x ** 3 ; x ** 0 ; x ** -1 ; 2 ** x ; x.clamp(-1, 1)
-x.clamp(min=0.5) ; t.softmax(x[:-3], 0) ; t.log_softmax(x[:-3], 0) ; x.max() ; x.amin() ; x[:11].var()
-x.masked_fill(x.isnan(), 0) ; x.where(x > 0, 1.0) ; t.relu(x) * x ; F.softmax(x[:-2].reshape(3, 5), 1)
-x.max(0).values
+t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x) ; t.neg(x) ; -x
+t.positive(x) ; t.reciprocal(x) ; +x ; t.abs(x) ; abs(x) ; t.relu(x) ; F.relu(x) ; t.sign(x) ; t.floor(x) ; t.ceil(x)
+t.trunc(x) ; t.round(x) ; t.log1p(x) ; t.expm1(x) ; t.log2(x) ; t.log10(x) ; t.exp2(x) ; t.erf(x) ; t.tan(x)
+t.asin(x) ; t.acos(x) ; t.atan(x) ; t.sinh(x) ; t.cosh(x) ; t.nan_to_num(x) ; t.nan_to_num(x, 1.0, 2.0, -2.0)
+t.sort(x, stable=True) ; x.sort(descending=True, stable=True).values ; x.median() ; x.cumsum(0) ; x[:10].logsumexp(0)
+x[9:].logsumexp(0) ; x.topk(5).values ; x.topk(1, largest=False).values ; x.median(0) ; x[:11].median(0)
+x[:4].prod() ; x[2:9].prod() ; x[:9].cumprod(0) ; t.log(x) ; t.sqrt(x) ; t.rsqrt(x) ; 1 / x ; x ** 2 ; x ** 3 ; x ** 0
+x ** -1 ; 2 ** x ; x.clamp(-1, 1) ; x.clamp(min=0.5) ; t.softmax(x[:-3], 0) ; t.log_softmax(x[:-3], 0) ; x.max()
+x.amin() ; x[:11].var() ; x.masked_fill(x.isnan(), 0) ; x.where(x > 0, 1.0) ; t.relu(x) * x
+F.softmax(x[:-2].reshape(3, 5), 1) ; x.max(0).values
 """)
 PAIRED = listed("""
-x + y ; x - y ; x * y ; x / y ; x ** y ; t.maximum(x, y) ; t.minimum(x, y) ; t.where(x > y, x, y)
+x + y ; x - y ; x * y ; x / y ; x ** y ; t.maximum(x, y) ; t.minimum(x, y) ; t.where(x > y, x, y) ; t.logaddexp(x, y)
+t.atan2(x, y) ; t.lerp(x, y, 0.25)
 """)
 PAIRED_VALUES = listed("""
 x.detach() // y.detach() ; t.div(x.detach(), y.detach(), rounding_mode='trunc') ; x == y ; x < y ; x >= y ; t.isnan(x)
 t.isinf(x) ; t.isfinite(x) ; x.argmax() ; x.argmin() ; x.bool() ; x.any() ; t.equal(x, x) ; t.allclose(x, x)
+t.isclose(x, y) ; t.isclose(x, y, equal_nan=True) ; t.argsort(x, stable=True)
+t.argsort(x, stable=True, descending=True) ; t.unique(x[:-1].detach()) ; x.count_nonzero()
 t.allclose(x, x, equal_nan=True) ; t.logical_not(x) ; x.max(0).indices ; x.nonzero()
 """)
 
@@ -777,8 +853,11 @@ MIXED = listed("x + y ; x - y ; x * y ; x / y ; x // y ; x % y ; x ** y ; x == y
 MIXED_TENSORS = listed("""
 t.maximum(x, y) ; t.minimum(x, y) ; t.cat([x.reshape(-1), y.reshape(-1)]) ; t.result_type(x, y) ; x & y ; x | y
 x ^ y ; t.where(x > 0, x, y) ; x.masked_fill(x > 0, y.max()) ; x.clamp(y) ; t.outer(x.reshape(-1), y.reshape(-1))
-x @ y ; t.equal(x, y) ; t.stack([x.max(), y.max()]) ; t.logical_and(x, y) ; t.promote_types(x.dtype, y.dtype)
-x.type_as(y)
+t.einsum('...,...->...', x, y) ; t.atan2(x, y) ; t.logaddexp(x, y) ; t.fmod(x, y) ; t.isin(x, y) ; t.hstack([x, y])
+t.inner(x, y) ; t.einsum('...i,...i', x, y) if x.ndim * y.ndim else x ; t.isclose(x, y) ; t.addcmul(x, x, y)
+t.lerp(x, y, 0.5) ; x.scatter(0, (x * 0).long(), y) ; t.bincount(x, y) ; t.searchsorted(x.sort()[0], y) ; t.vdot(x, y)
+x.masked_fill(y > 0, 2) ; t.clamp_min(x, y) ; x @ y ; t.equal(x, y) ; t.stack([x.max(), y.max()])
+t.logical_and(x, y) ; t.promote_types(x.dtype, y.dtype) ; x.type_as(y)
 """)
 IN_PLACE_MIXED = listed("""
 x += y ; x -= y ; x *= y ; x /= y ; x.copy_(y) ; x[...] = y ; x.masked_fill_(x > 0, y) ; x.clamp_(y) ; x.fill_(y)
@@ -789,8 +868,13 @@ x.floor() ; x.ceil() ; x.trunc() ; x.round() ; x.square() ; x.neg() ; x.sum() ; 
 x.min() ; x.amax() ; x.amin() ; x.argmax() ; x.argmin() ; x.any() ; x.all() ; x.logical_not() ; x.isnan()
 x.nonzero() ; x.clone() ; x.softmax(0) ; x.clamp(0, 1) ; x.clamp(0.5) ; ~x ; -x ; x.max(0) ; x.sum(0)
 x.tril() if x.ndim > 1 else x ; 1 / x ; x.exp_() ; t.zeros_like(x) ; t.ones_like(x) ; t.full_like(x, 2)
-x.masked_fill(x > 0, 1.5) ; t.where(x > 0, x, 2.5) ; x.sum(dtype=t.int32) ; t.where(x > 0, 1, 2.5)
-t.where(x > 0, x, 1) ; t.where(x > 0, 1, 2) ; x.mean(dtype=t.float32) ; 2 ** x ; x ** 2 ; x ** -1 ; x.sqrt_()
+x.masked_fill(x > 0, 1.5) ; t.where(x > 0, x, 2.5) ; x.sum(dtype=t.int32) ; t.where(x > 0, 1, 2.5) ; x.sort()
+x.topk(1) ; x.median() ; x.cumsum(0) ; x.cumprod(0) ; x.prod() ; x.logsumexp(0) ; x.bincount() ; x.unique()
+x.flip(0) ; x.roll(1) ; x.log1p() ; x.erf() ; x.expm1() ; x.exp2() ; x.log2() ; x.tan() ; x.atan() ; x.sinh()
+x.fmod(2) ; x.fmod(2.5) ; x.clamp_min(1) ; x.clamp_max(0.5) ; x.nan_to_num() ; x.count_nonzero()
+x.repeat_interleave(2) ; x.argsort() ; x.diag() ; t.isin(x, 1) ; t.einsum('...->', x) ; x.cumsum(0, dtype=t.int32)
+x.prod(dtype=t.float64) ; x.median(0) ; x.argsort(descending=True) ; x.take(t.tensor([0])) ; t.where(x > 0, x, 1)
+t.where(x > 0, 1, 2) ; x.mean(dtype=t.float32) ; 2 ** x ; x ** 2 ; x ** -1 ; x.sqrt_()
 """)
 
 
@@ -894,7 +978,10 @@ t.ones_like(t.ones(2, 3, dtype=t.float64)) ; t.zeros_like(t.arange(3), dtype=t.f
 t.full_like(t.arange(3), 2.5) ; t.full_like(t.arange(3), 2.5, dtype=t.float32) ; t.empty_like(t.ones(2)).shape
 t.zeros(2, requires_grad=True) ; t.tensor([1.0], requires_grad=True) ; t.arange(3.0, requires_grad=True)
 t.eye(2, requires_grad=True) ; t.randint(0, 1, (3,)) ; t.randperm(0) ; t.rand(0, 3) ; t.randn(2, 0) ; t.randperm(1)
-t.rand_like(t.ones(0)) ; t.tensor([1, 2]).float()
+t.rand_like(t.ones(0)) ; t.tensor([1, 2]).float() ; t.tril_indices(3, 4) ; t.triu_indices(3, 3, 1)
+t.tril_indices(4, 2, -1) ; t.triu_indices(2, 2, dtype=t.int32) ; t.tril_indices(0, 3) ; t.ones(2, 2).fill_diagonal_(3)
+t.ones(3, 2).fill_diagonal_(0) ; t.ones(3, 3, 3).fill_diagonal_(5) ; t.arange(3).new_tensor([1.5])
+t.ones(2).new_zeros(2, dtype=t.int64)
 """)
 
 

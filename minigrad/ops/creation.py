@@ -253,7 +253,7 @@ def _new(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
-new_zeros, new_ones, new_empty, new_full, new_tensor = map(_new, (zeros, ones, empty, full, tensor))
+new_zeros, new_ones, new_empty, new_full, new_tensor = (_new(make) for make in (zeros, ones, empty, full, tensor))
 
 
 @quiet

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ..dtypes import result_type
 from ..tensor import Tensor
 from .arrange import diagonal
-from .convert import cast
 from .elementwise import mul
 from .linalg import matmul
 from .reduction import sum
@@ -32,7 +30,6 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     elif len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     inputs, output = _parse(equation, operands)
-    dtype = result_type(*operands)
     sizes: dict[str, int] = {}
     for x, labels in zip(operands, inputs, strict=True):
         for label, n in zip(labels, x.array.shape, strict=True):
@@ -42,7 +39,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
                     f"{', '.join(str(tuple(x.shape)) for x in operands)}"
                 )
             sizes[label] = n if sizes[label] == 1 else sizes[label]
-    terms = [_distinct(cast(x, dtype), labels, sizes) for x, labels in zip(operands, inputs, strict=True)]
+    terms = [_distinct(x, labels, sizes) for x, labels in zip(operands, inputs, strict=True)]
     y, have = terms[0]
     for i, (x, labels) in enumerate(terms[1:], 2):
         wanted = {*output, *(label for _, later in terms[i:] for label in later)}
@@ -105,7 +102,7 @@ def _distinct(x: Tensor, labels: Labels, sizes: dict[str, int]) -> tuple[Tensor,
 def _summed(x: Tensor, labels: Labels, wanted: set[str]) -> tuple[Tensor, Labels]:
     """x summed over what nobody wants."""
     away = [i for i, label in enumerate(labels) if label not in wanted]
-    return (sum(x, away, dtype=x.dtype) if away else x), [label for label in labels if label in wanted]
+    return (sum(x, away) if away else x), [label for label in labels if label in wanted]
 
 
 def _permuted(x: Tensor, have: Labels, want: Labels) -> Tensor:

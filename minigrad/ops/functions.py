@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +14,9 @@ from ..core import Op
 from ..dtypes import Number, result_type
 from ..tensor import Tensor, wrap
 from .convert import Gradients, floating
-from .elementwise import add, div, exp, mul, reciprocal, rsqrt, square
+from .elementwise import add, div, exp, mul, square
 from .operands import Operand, apply_binary, operands
-from .selection import clamp, isinf, isnan, logical_and, masked_fill
+from .selection import clamp, eq, isinf, isnan, logical_and, masked_fill
 from .shape import broadcast_shapes, broadcast_to, named
 
 # ---------------------------------------------------------------------------------------------------------- of one number
@@ -26,7 +27,7 @@ class Function(Op):
 
     fresh = True
     f: Callable[[Array], Array]
-    slope: Callable[[Tensor], Tensor]
+    slope: Callable[[Any], Any]
 
     @quiet
     def forward(self, x: Array) -> Array:
@@ -38,7 +39,7 @@ class Function(Op):
 
 
 def _function(
-    name: str, formula: str, slope: Callable[[Tensor], Tensor], f: str | Callable[[Array], Array] = "", label: str = ""
+    name: str, formula: str, slope: Callable[[Any], Any], f: str | Callable[[Array], Array] = "", label: str = ""
 ) -> Callable[[Tensor], Tensor]:
     """The function of that name, given its derivative; f: what NumPy calls it, where that is not its name."""
     compute = (lambda x: getattr(namespace(x), f or name)(x)) if isinstance(f, str) else f
@@ -52,19 +53,17 @@ def _function(
 
 
 log1p = _function("log1p", "ln(1 + x), precise near 0", lambda x: 1 / (x + 1), label="Log1P")
-expm1 = _function("expm1", "eˣ - 1, precise near 0", lambda x: exp(x))
+expm1 = _function("expm1", "eˣ - 1, precise near 0", lambda x: x.exp())
 log2 = _function("log2", "The logarithm to base 2", lambda x: 1 / (x * math.log(2)))
 log10 = _function("log10", "The logarithm to base 10", lambda x: 1 / (x * math.log(10)))
-exp2 = _function("exp2", "2ˣ", lambda x: exp2(x) * math.log(2))
-tan = _function("tan", "The tangent of x radians", lambda x: square(tan(x)) + 1)
-asin = _function("asin", "The angle whose sine is x", lambda x: rsqrt(1 - square(x)), "arcsin")
-acos = _function("acos", "The angle whose cosine is x", lambda x: -rsqrt(1 - square(x)), "arccos")
-atan = _function("atan", "The angle whose tangent is x", lambda x: reciprocal(square(x) + 1), "arctan")
-sinh = _function("sinh", "(eˣ - e⁻ˣ) / 2", lambda x: cosh(x))
-cosh = _function("cosh", "(eˣ + e⁻ˣ) / 2", lambda x: sinh(x))
-erf = _function(
-    "erf", "2/√π ∫₀ˣ exp(-t²) dt", lambda x: exp(-square(x)) * (2 / math.sqrt(math.pi)), lambda x: backend.erf(x)
-)
+exp2 = _function("exp2", "2ˣ", lambda x: x.exp2() * math.log(2))
+tan = _function("tan", "The tangent of x radians", lambda x: x.tan() ** 2 + 1)
+asin = _function("asin", "The angle whose sine is x", lambda x: (1 - x * x).rsqrt(), "arcsin")
+acos = _function("acos", "The angle whose cosine is x", lambda x: -(1 - x * x).rsqrt(), "arccos")
+atan = _function("atan", "The angle whose tangent is x", lambda x: 1 / (x * x + 1), "arctan")
+sinh = _function("sinh", "(eˣ - e⁻ˣ) / 2", lambda x: x.cosh())
+cosh = _function("cosh", "(eˣ + e⁻ˣ) / 2", lambda x: x.sinh())
+erf = _function("erf", "2/√π ∫₀ˣ exp(-t²) dt", lambda x: (-x * x).exp() * (2 / math.sqrt(math.pi)), backend.erf)
 
 
 def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
@@ -92,7 +91,7 @@ def clamp_max(x: Tensor, max: Operand) -> Tensor:
 
 
 class Atan2(Op):
-    """z = the angle of the point (y, x); gx = g y / (x² + y²), gy = -g x / (x² + y²)"""
+    """z = the angle of the point (y, x); gx = g y / (x² + y²), gy = -g x / (x² + y²), but 0 at the origin"""
 
     fresh = True
 
@@ -102,14 +101,14 @@ class Atan2(Op):
 
     def backward(self, g: Tensor) -> Gradients:
         x, y = self.inputs
-        scaled = g / (square(x) + square(y))
+        squares = square(x) + square(y)
+        scaled = masked_fill(g / squares, eq(squares, 0), 0)
         return scaled * y, -scaled * x
 
 
 class LogAddExp(Op):
-    """z = ln(eˣ + eʸ); gx = g exp(x - z), gy = g exp(y - z)"""
+    """z = ln(eˣ + eʸ); gx = g / (1 + eʸ⁻ˣ), gy = g / (1 + eˣ⁻ʸ)"""
 
-    keeps_output = True
     fresh = True
 
     @quiet
@@ -118,8 +117,7 @@ class LogAddExp(Op):
 
     def backward(self, g: Tensor) -> Gradients:
         x, y = self.inputs
-        z = self.output
-        return g * exp(x - z), g * exp(y - z)
+        return g / (1 + exp(y - x)), g / (1 + exp(x - y))
 
 
 class Fmod(Op):
@@ -195,8 +193,8 @@ def lerp(x: Tensor, end: Tensor, weight: Operand) -> Tensor:
     if len({z.array.dtype for z in xs}) > 1:
         raise RuntimeError(f"lerp: expected one dtype, got {', '.join(str(z.dtype) for z in xs)}")
     shape = broadcast_shapes("lerp", *(z.array.shape for z in xs))
-    x, end, weight = (broadcast_to(z, shape) if isinstance(z, Tensor) else z for z in (x, end, weight))
-    return named("Lerp", Lerp.apply(x, end, weight), variant=int(isinstance(weight, Tensor)))
+    ready = [broadcast_to(z, shape) if isinstance(z, Tensor) else z for z in (x, end, weight)]
+    return named("Lerp", Lerp.apply(*ready), variant=int(isinstance(weight, Tensor)))
 
 
 def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:

@@ -67,6 +67,8 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
     n = array.shape[axis]
     if not 0 <= k <= n:
         raise RuntimeError(f"topk: selected index k out of range: k = {k}, and dimension {dim} has {n} elements")
+    if array.dtype == bool:
+        raise RuntimeError("topk is not implemented for bools: use .byte()")
     xp = namespace(array)
     if 0 < k < n:
         partly = xp.argpartition(array, n - k if largest else k - 1, axis=axis)
@@ -75,7 +77,7 @@ def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = 
         index = xp.take_along_axis(chosen, order, axis)
     else:
         index = xp.take(_order(array, axis, largest), xp.arange(k), axis=axis)
-    at = wrap(index if x.ndim else index.reshape(()) if k else index)
+    at = wrap(index if x.ndim else index.reshape(()))
     return topk_result(named("Topk", gather(x, dim, at)), at)
 
 
@@ -136,6 +138,8 @@ def unique(
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """True where an element is one of test_elements, of which either may be a number (torch.isin)."""
     arrays = [e.array if isinstance(e, Tensor) else e for e in (elements, test_elements)]
+    if any(getattr(a, "dtype", None) == bool for a in arrays):
+        raise RuntimeError("isin is not implemented for bools")
     return wrap(namespace(*arrays).isin(*arrays, invert=invert))
 
 
@@ -168,6 +172,8 @@ def searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = Fals
     """
     places = sorted_sequence.array
     wanted = values.array if isinstance(values, Tensor) else np.asarray(values)
+    if places.ndim == 0:
+        raise RuntimeError("searchsorted: the sequence must have at least one dimension, got a 0-d tensor")
     xp = namespace(places, wanted)
     side = "right" if right else "left"
     if places.ndim == 1:
