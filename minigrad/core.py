@@ -72,7 +72,7 @@ class Op:
         raise NotImplementedError(f"{type(self).__name__}.backward is not written: it has no gradient")
 
     @classmethod
-    def apply(cls, *inputs: Tensor | Number, **params: Any) -> Tensor:
+    def apply(cls, *inputs: Tensor | Number | None, **params: Any) -> Tensor:
         """Run forward on the inputs' arrays and, where a gradient may be asked for, remember how the result came about."""
         op = cls()
         if params:

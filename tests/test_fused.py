@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,36 +11,83 @@ import minigrad as mg
 from minigrad import fused
 
 TARGET, WEIGHT = np.array([2, 0, 4, 2]), np.array([1.0, 0.5, 0.0, 2.0])  # a weight of 0 is an ignored row
+HIDDEN = np.array([[0, 1, 1], [0, 0, 1], [1, 1, 1], [0, 0, 0]], bool)  # the third query sees nothing
+KEEP = np.array([[2.0, 0, 2], [2, 2, 0], [0, 2, 2], [0, 0, 0]])  # of the last nothing is kept
+QUERIES, KEYS, VALUES, SCORES = (2, 4, 5), (2, 3, 5), (2, 3, 2), (2, 4, 3)
+NOTHING = {"hidden": None, "keep": None}
 
-PAIRS = {
-    "softmax": (fused.Softmax.apply, fused.Softmax.definition),
-    "log_softmax": (fused.LogSoftmax.apply, fused.LogSoftmax.definition),
-    "cross_entropy": (
-        lambda x: fused.CrossEntropy.apply(x, target=TARGET, weight=WEIGHT),
-        lambda x: fused.CrossEntropy.definition(x, target=TARGET, weight=WEIGHT),
-    ),
-}
+# For each name: the op, the shapes of its inputs (None where it does without) and what it takes by keyword.
+CASES = {
+    "softmax": (fused.Softmax, [(4, 5)], {}),
+    "log_softmax": (fused.LogSoftmax, [(4, 5)], {}),
+    "cross_entropy": (fused.CrossEntropy, [(4, 5)], {"target": TARGET, "weight": WEIGHT}),
+    "gelu": (fused.GELU, [(4, 5)], {}),
+    "gelu, tanh": (fused.GELUTanh, [(4, 5)], {}),
+    "silu": (fused.SiLU, [(4, 5)], {}),
+    "layer_norm": (fused.LayerNorm, [(2, 3, 5), (5,), (5,)], {"eps": 0.1}),
+    "layer_norm without bias": (fused.LayerNorm, [(4, 5), (5,), None], {"eps": 0.1}),
+    "layer_norm without weight": (fused.LayerNorm, [(4, 5), None, None], {"eps": 0.1}),
+    "rms_norm": (fused.RMSNorm, [(2, 3, 5), (5,), None], {"eps": 0.1}),
+    "rms_norm without weight": (fused.RMSNorm, [(4, 5), None, None], {"eps": 0.1}),
+    "attention": (fused.Attention, [QUERIES, KEYS, VALUES, None], {"scale": 0.7, **NOTHING}),
+    "attention, bias": (fused.Attention, [QUERIES, KEYS, VALUES, SCORES], {"scale": 0.7, **NOTHING}),
+    "attention, hidden": (fused.Attention, [QUERIES, KEYS, VALUES, None], {"scale": 0.7, "hidden": HIDDEN, "keep": None}),
+    "attention, dropout": (fused.Attention, [QUERIES, KEYS, VALUES, SCORES], {"scale": 0.7, "hidden": HIDDEN, "keep": KEEP}),
+}  # fmt: skip
 
 
-def derivatives(f: Callable[[mg.Tensor], mg.Tensor]) -> list[np.ndarray]:
-    """Value, gradient as it is computed when nothing is recorded and when it is, and one second-order product."""
+def derivatives(f: Callable[..., mg.Tensor], shapes: list[tuple[int, ...] | None]) -> list[np.ndarray]:
+    """Value, gradients as they are computed when nothing is recorded and when it is, and second-order products."""
     rng = np.random.default_rng(0)
-    x = mg.tensor(rng.standard_normal((4, 5)) * 3, requires_grad=True)
-    y = f(x)
-    g, u = mg.tensor(rng.standard_normal(tuple(y.shape))), mg.tensor(rng.standard_normal((4, 5)))
-    (fast,) = mg.autograd.grad(y, x, g, retain_graph=True)
-    (recorded,) = mg.autograd.grad(y, x, g, create_graph=True)
-    (second,) = mg.autograd.grad(recorded, x, u)
-    return [t.detach().numpy() for t in (y, fast, recorded, second)]
+    xs = [shape and mg.tensor(rng.standard_normal(shape) * 2, requires_grad=True) for shape in shapes]
+    leaves = [x for x in xs if x is not None]
+    y = f(*xs)
+    g = mg.tensor(rng.standard_normal(tuple(y.shape)), requires_grad=True)
+    fast = mg.autograd.grad(y, leaves, g, retain_graph=True)
+    recorded = mg.autograd.grad(y, leaves, g, create_graph=True)
+    u = [mg.tensor(rng.standard_normal(x.shape)) for x in leaves]
+    again = mg.autograd.grad(recorded, [*leaves, g], u, allow_unused=True)
+    return [np.zeros(()) if t is None else t.detach().numpy() for t in (y, *fast, *recorded, *again)]
+
+
+def every_fused_op(of: type[fused.Fused] = fused.Fused) -> Iterator[type[fused.Fused]]:
+    for op in of.__subclasses__():
+        if "definition" in vars(op):
+            yield op
+        yield from every_fused_op(op)
 
 
 def test_every_fused_op_is_here() -> None:
-    assert {op.__name__ for op in fused.Fused.__subclasses__()} == {"Softmax", "LogSoftmax", "CrossEntropy"}
-    assert len(PAIRS) == 3
+    assert {op for op, _, _ in CASES.values()} == set(every_fused_op())
+    assert len(CASES) == 15
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", CASES)
 def test_a_fused_op_agrees_with_its_definition(name: str) -> None:
-    fast, definition = PAIRS[name]
-    for ours, defined in zip(derivatives(fast), derivatives(definition), strict=True):
-        np.testing.assert_allclose(ours, defined, rtol=1e-10, atol=1e-12)
+    op, shapes, params = CASES[name]
+    fast = derivatives(lambda *xs: op.apply(*xs, **params), shapes)
+    defined = derivatives(lambda *xs: op.definition(*xs, **params), shapes)
+    n = sum(shape is not None for shape in shapes)
+    assert len(fast) == 1 + n + n + n + 1
+    for i, (ours, theirs) in enumerate(zip(fast, defined, strict=True)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12, err_msg=str(i))
+    for ours, recorded in zip(fast[1 : n + 1], fast[n + 1 : 2 * n + 1], strict=True):
+        np.testing.assert_allclose(ours, recorded, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_gradient_that_nobody_wants_is_not_computed(name: str) -> None:
+    """Each input alone gets the gradient that it gets beside the others."""
+    op, shapes, params = CASES[name]
+    rng = np.random.default_rng(0)
+    numbers = [shape and rng.standard_normal(shape) for shape in shapes]
+
+    def gradients(wanted: list[int]) -> list[np.ndarray]:
+        xs = [x if x is None else mg.tensor(x, requires_grad=i in wanted) for i, x in enumerate(numbers)]
+        y = op.apply(*xs, **params)
+        g = mg.tensor(np.random.default_rng(1).standard_normal(y.shape))
+        return [x.numpy() for x in mg.autograd.grad(y, [xs[i] for i in wanted], g)]
+
+    there = [i for i, x in enumerate(numbers) if x is not None]
+    for i, together in zip(there, gradients(there), strict=True):
+        np.testing.assert_array_equal(gradients([i])[0], together)

@@ -302,6 +302,18 @@ def rolls(draw: st.DrawFn) -> Names:
 
 
 @st.composite
+def probabilities(draw: st.DrawFn) -> Names:
+    """x and t of one shape, p and q strictly between 0 and 1, w that broadcasts; a reduction."""
+    shape = draw(shapes())
+    rng = np.random.default_rng(draw(SEEDS))
+    p, q = rng.uniform(0.05, 0.95, (2, *shape))
+    return {
+        "x": draw(floats(shape)), "t0": draw(floats(shape)), "p": p, "q": q, "w": draw(floats(draw(narrower(shape)), "positive")),
+        "reduction": draw(st.sampled_from(["mean", "sum", "none"])),
+    }  # fmt: skip
+
+
+@st.composite
 def windows(draw: st.DrawFn) -> Names:
     x = draw(floats(draw(shapes())))
     dim = draw(dims(x.ndim))
@@ -350,6 +362,51 @@ def sums_of_products(draw: st.DrawFn) -> Names:
         dots = ["..."] if "..." in equation and draw(FLAG) else []
         equation += "->" + "".join(draw(st.permutations([*right, *dots])))
     return {"equation": equation, **dict(zip("xyz", arrays, strict=False)), "n": len(arrays)}
+
+
+@st.composite
+def normalised(draw: st.DrawFn) -> Names:
+    """x, its last sizes, and weight and bias of those."""
+    shape = draw(shapes(min_dims=1))
+    last = shape[draw(st.integers(0, len(shape) - 1)) :]
+    eps = draw(st.sampled_from([1e-2, 0.5]))
+    return {"x": draw(floats(shape)), "w": draw(floats(last)), "b": draw(floats(last)), "last": list(last), "eps": eps}
+
+
+@st.composite
+def halves(draw: st.DrawFn) -> Names:
+    shape = list(draw(shapes(min_dims=1)))
+    dim = draw(dims(len(shape)))
+    shape[dim] *= 2
+    return {"x": draw(floats(tuple(shape))), "dim": dim}
+
+
+@st.composite
+def attentions(draw: st.DrawFn) -> Names:
+    """q, k, v with leading axes that broadcast; bools m and floats b over (..., L, S), of which some rows are hidden."""
+    lead = draw(shapes(max_dims=2, min_side=1, max_side=3))
+    n, s, e, f = (draw(st.integers(1, 4)) for _ in range(4))
+    q, k, v = (draw(floats((*draw(narrower(lead)), *size))) for size in ((n, e), (s, e), (s, f)))
+    over = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+    m, b = draw(masks(draw(narrower((*over, n, s))))), draw(floats(draw(narrower((*over, n, s)))))
+    return {"q": q, "k": k, "v": v, "m": m, "b": b, "scale": draw(st.sampled_from([None, 0.3, -1.0, 2.0]))}
+
+
+@st.composite
+def heads(draw: st.DrawFn) -> Names:
+    """4-d q of several times as many heads as k and v have."""
+    b, h, times, n, e = (draw(st.integers(1, 3)) for _ in range(5))
+    q, k, v = (draw(floats((b, heads, n, e))) for heads in (h * times, h, h))
+    return {"q": q, "k": k, "v": v}
+
+
+@st.composite
+def paddings(draw: st.DrawFn) -> Names:
+    """x (N, C, L) of sizes of 2 and more, what fits to be added, and what may also be cut off."""
+    x = draw(floats(draw(shapes(min_dims=3, max_dims=3, min_side=2))))
+    ends = draw(st.lists(st.integers(-1, 3), min_size=2, max_size=6).filter(lambda ends: len(ends) % 2 == 0))
+    few = [draw(st.integers(-1 if i else 0, x.shape[-1] - 1)) for i in range(2)]
+    return {"x": x, "ends": ends, "few": few}
 
 
 # --- indexing
@@ -445,12 +502,14 @@ def rows(strategy: st.SearchStrategy[Names], *codes: str) -> list[Row]:
 
 
 SMOOTH = listed("""
-t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x)
-t.neg(x) ; -x ; t.positive(x) ; t.reciprocal(x)
+t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x) ; t.erf(x)
+t.neg(x) ; -x ; t.positive(x) ; t.reciprocal(x) ; F.gelu(x) ; F.gelu(x, approximate='tanh') ; F.silu(x)
+F.softplus(x) ; F.softplus(x, 2, 0.5) ; F.logsigmoid(x)
 +x
 """)
 KINKED = listed("""
 t.abs(x) ; abs(x) ; t.relu(x) ; F.relu(x) ; t.sign(x) ; t.floor(x) ; t.ceil(x) ; t.trunc(x) ; t.round(x)
+F.leaky_relu(x) ; F.leaky_relu(x, -0.5) ; F.elu(x) ; F.elu(x, 0.3)
 """)
 ARITHMETIC = listed("""
 x + y ; x - y ; x * y ; t.add(x, y) ; x.add(y, alpha=2) ; t.sub(x, y) ; t.sub(x, y, alpha=0.5) ; t.mul(x, y)
@@ -560,6 +619,25 @@ DIFFERENTIABLE: list[Row] = [
     *rows(losses(), "F.nll_loss(x, ids, weight=fixed(weight), ignore_index=ignored, reduction=reduction)"),
     *rows(losses(), "F.nll_loss(x, ids, ignore_index=ignored)"),
     *rows(losses(), "F.mse_loss(x, p, reduction=reduction)", "F.mse_loss(x, p)"),
+    *rows(probabilities(), "F.l1_loss(x, t0, reduction=reduction)", "F.smooth_l1_loss(x, t0, reduction=reduction)"),
+    *rows(probabilities(), "F.smooth_l1_loss(x, t0, beta=0.4)", "F.huber_loss(x, t0, reduction)", "F.huber_loss(x, t0, delta=0.5)"),
+    *rows(probabilities(), "F.binary_cross_entropy(p, q, reduction=reduction)", "F.binary_cross_entropy(p, q, w)"),
+    *rows(probabilities(), "F.binary_cross_entropy_with_logits(x, q, reduction=reduction)"),
+    *rows(probabilities(), "F.binary_cross_entropy_with_logits(x, q, w, pos_weight=w)"),
+    *rows(probabilities(), "F.kl_div(x, q, reduction=reduction)", "F.kl_div(x, t0, reduction='sum', log_target=True)"),
+    *rows(probabilities(), "F.kl_div(x, q, reduction='batchmean') if x.numel() else x"),
+    # layers
+    *rows(normalised(), "F.layer_norm(x, last, w, b, eps)", "F.layer_norm(x, tuple(last), eps=eps)", "F.layer_norm(x, last, w, eps=eps)"),
+    *rows(normalised(), "F.rms_norm(x, last, w, eps)", "F.rms_norm(x, last, eps=eps)"),
+    *rows(halves(), "F.glu(x, dim)"),
+    *rows(one("nonzero", min_dims=1), "F.normalize(x, dim=dim)", "F.normalize(x, 1, dim)", "F.cosine_similarity(x, x.sin() + 2, dim)"),
+    *rows(paddings(), "F.pad(x, ends)", "F.pad(x, tuple(ends), value=-1.5)", "F.pad(x, few, 'reflect')", "F.pad(x, few, 'replicate')"),
+    *rows(paddings(), "F.pad(x, few, mode='circular')"),
+    *rows(attentions(), "F.scaled_dot_product_attention(q, k, v, b, scale=scale)"),
+    *rows(attentions(), "F.scaled_dot_product_attention(q, k, v)", "F.scaled_dot_product_attention(q, k, v, is_causal=True)"),
+    *rows(attentions(), "F.scaled_dot_product_attention(q, k, v, attn_mask=m)"),
+    *rows(attentions(), "F.scaled_dot_product_attention(q, k, v, b.masked_fill(m, float('-inf')))"),
+    *rows(heads(), "F.scaled_dot_product_attention(q, k, v, enable_gqa=True)"),
     *rows(tables(), "F.embedding(ids, w)", "F.embedding(ids, w, padding_idx=padding)"),
     *rows(tables(), "F.embedding(ids, w, padding, scale_grad_by_freq=flag)"),
     *rows(tables(empty=True), "F.embedding(ids, w, padding)"),
@@ -704,6 +782,8 @@ IN_PLACE: list[Row] = [
 FIRST_ORDER = {  # torch has no second one of empty ids, and a wrong one with frequencies: it leaves them out
     "F.embedding(ids, w, padding)",
     "F.embedding(ids, w, padding, scale_grad_by_freq=flag)",
+    # and none of its attention kernel, which it takes unless the mask is a float one that requires grad
+    *(code for code, _ in DIFFERENTIABLE if code.startswith("F.scaled_dot") and " b" not in code),
 }
 
 
@@ -812,6 +892,8 @@ x[:4].prod() ; x[2:9].prod() ; x[:9].cumprod(0) ; t.log(x) ; t.sqrt(x) ; t.rsqrt
 x ** -1 ; 2 ** x ; x.clamp(-1, 1) ; x.clamp(min=0.5) ; t.softmax(x[:-3], 0) ; t.log_softmax(x[:-3], 0) ; x.max()
 x.amin() ; x[:11].var() ; x.masked_fill(x.isnan(), 0) ; x.where(x > 0, 1.0) ; t.relu(x) * x
 F.softmax(x[:-2].reshape(3, 5), 1) ; x.max(0).values
+F.gelu(x) ; F.gelu(x, approximate='tanh') ; F.silu(x) ; F.leaky_relu(x) ; F.elu(x) ; F.softplus(x)
+F.logsigmoid(x) ; F.pad(x, (1, 2), value=3)
 """)
 PAIRED = listed("""
 x + y ; x - y ; x * y ; x / y ; x ** y ; t.maximum(x, y) ; t.minimum(x, y) ; t.where(x > y, x, y) ; t.logaddexp(x, y)
@@ -1095,7 +1177,7 @@ def test_raises_what_torch_raises(code: str) -> None:
 # --------------------------------------------------------------------------------------------------- nothing is left out
 
 RANDOM = ["bernoulli", "multinomial", "normal", "rand", "rand_like", "randint", "randn", "randn_like", "randperm"]
-RANDOM += ["normal_", "uniform_", "bernoulli_", "exponential_", "random_"]
+RANDOM += ["normal_", "uniform_", "bernoulli_", "exponential_", "random_", "dropout", "gumbel_softmax"]
 ENGINE = [
     "backward",
     "retain_grad",

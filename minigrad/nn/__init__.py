@@ -1,28 +1,82 @@
 """Layers, and what trains them: modules that hold parameters, and functions that use them."""
 
 from . import functional, init
+from .activation import (
+    ELU,
+    GELU,
+    GLU,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from .containers import ModuleDict, ModuleList, Sequential
 from .embedding import Embedding, TokenAndPositionEmbedding
-from .layers import CrossEntropyLoss, Dropout, Identity, Linear, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from .layers import (
+    CosineSimilarity,
+    Dropout,
+    Flatten,
+    Identity,
+    LayerNorm,
+    Linear,
+    RMSNorm,
+    Unflatten,
+)
+from .losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from .module import Module, Parameter
 
 __all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
+    "ELU",
     "Embedding",
+    "Flatten",
+    "functional",
+    "GELU",
+    "GLU",
+    "HuberLoss",
     "Identity",
+    "init",
+    "KLDivLoss",
+    "L1Loss",
+    "LayerNorm",
+    "LeakyReLU",
     "Linear",
+    "LogSigmoid",
     "LogSoftmax",
     "Module",
     "ModuleDict",
     "ModuleList",
+    "MSELoss",
+    "NLLLoss",
     "Parameter",
     "ReLU",
+    "RMSNorm",
     "Sequential",
     "Sigmoid",
+    "SiLU",
+    "SmoothL1Loss",
     "Softmax",
+    "Softplus",
     "Tanh",
     "TokenAndPositionEmbedding",
-    "functional",
-    "init",
+    "Unflatten",
 ]

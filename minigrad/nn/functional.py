@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .. import backend
+from .. import backend, fused
 from ..backend import Array, namespace
 from ..core import Patch
-from ..fused import cross_entropy, log_softmax, nll_loss, softmax
+from ..fused import attention, cross_entropy, gelu, layer_norm, log_softmax, nll_loss, rms_norm, softmax
 from ..grad_mode import mode, no_grad
-from ..ops.creation import empty_like, zeros_like
-from ..ops.elementwise import relu, sigmoid, tanh
-from ..ops.indexing import Gather, array_of, checked, flat, scatter_add_rows
+from ..ops import elementwise
+from ..ops.activation import elu, glu, into, leaky_relu, logsigmoid, softplus
+from ..ops.creation import empty_like, ones_like, zeros_like
+from ..ops.elementwise import sigmoid, tanh
+from ..ops.indexing import Gather, array_of, checked, flat, getitem, index_select, scatter_add, scatter_add_rows
 from ..ops.linalg import matmul
-from ..ops.reduction import mean, sum
-from ..ops.selection import masked_fill
-from ..ops.shape import Reshape, broadcast_to, matrix_transpose, named
+from ..ops.reduction import argmax, norm, sum
+from ..ops.selection import clamp, masked_fill
+from ..ops.shape import Pad, Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named
 from ..sparse import RowSparse
 from ..tensor import Tensor, wrap
+from .losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
+)
 
 # ------------------------------------------------------------------------------------------------------------- embedding
 
@@ -162,6 +175,19 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return y
 
 
+# ------------------------------------------------------------------------------------------------------------ activations
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0) (torch.nn.functional.relu)."""
+    return into(input, elementwise.relu(input), inplace, "relu")
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x σ(x) (torch.nn.functional.silu)."""
+    return into(input, fused.silu(input), inplace, "silu")
+
+
 # ---------------------------------------------------------------------------------------------------------------- dropout
 
 
@@ -189,29 +215,209 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return input.mul_(keep) if inplace else input * keep
 
 
-# ------------------------------------------------------------------------------------------------------------------- loss
+# ------------------------------------------------------------------------------------------------------------- directions
 
 
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The squared difference, averaged, summed, or as it is (torch.nn.functional.mse_loss)."""
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{reduction} is not a valid value for reduction")
-    difference = input - target
-    squares = difference * difference
-    return named("MseLoss", squares if reduction == "none" else mean(squares) if reduction == "mean" else sum(squares))
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """x / max(‖x‖ₚ, eps) along dim (torch.nn.functional.normalize), for p = 1, 2 or inf."""
+    return input / clamp(norm(input, p, dim, keepdim=True), min=eps)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """x1 · x2 / (max(‖x1‖, eps) max(‖x2‖, eps)) along dim, broadcast (torch.nn.functional.cosine_similarity).
+
+    Raises:
+        RuntimeError: integers, or shapes that do not broadcast.
+    """
+    shape = broadcast_shapes("cosine_similarity", x1.array.shape, x2.array.shape)
+    x1, x2 = (broadcast_to(x, shape) for x in (x1, x2))
+    return sum(normalize(x1, 2, dim, eps) * normalize(x2, 2, dim, eps), dim)
+
+
+# ---------------------------------------------------------------------------------------------------------------- padding
+
+_NUMPY_MODE: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """More elements at both ends, or fewer (torch.nn.functional.pad).
+
+    Args:
+        pad: (before, after) of the last dimension, then of the one before it, ...; negative numbers cut off.
+        mode: "constant" puts `value` (0) there; "reflect", "replicate" and "circular" put elements of input.
+
+    Raises:
+        RuntimeError: an odd number of paddings, more than dimensions, or larger than the mode has elements for.
+        NotImplementedError: another mode.
+    """
+    if len(pad) % 2 or len(pad) > 2 * input.ndim:
+        raise RuntimeError(
+            f"pad: expected a pair for each of at most {input.ndim} dimensions, got {len(pad)} numbers: {tuple(pad)}"
+        )
+    if mode != "constant" and mode not in _NUMPY_MODE:
+        raise NotImplementedError(f"pad: unrecognised padding mode {mode}: use 'constant' or {', '.join(_NUMPY_MODE)}")
+    ends = [(pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)]
+    if mode == "constant":
+        return _pad_with(input, [(0, 0)] * (input.ndim - len(ends)) + ends[::-1], 0 if value is None else value)
+    for i, (before, after) in enumerate(ends):
+        size = input.array.shape[-1 - i]
+        if max(before, after) > {"reflect": size - 1, "circular": size}.get(mode, before + after) or size == 0:
+            raise RuntimeError(
+                f"pad: padding ({before}, {after}) is too large for {mode} of dimension {-1 - i}, of size {size}"
+            )
+        kept = np.arange(max(-before, 0), size - max(-after, 0))
+        index = np.pad(kept, (max(before, 0), max(after, 0)), mode=_NUMPY_MODE[mode])
+        input = index_select(input, -1 - i, wrap(backend.asarray(index, like=input.array)))
+    return input
+
+
+def _pad_with(x: Tensor, ends: list[tuple[int, int]], value: float) -> Tensor:
+    inner = tuple([slice(max(-a, 0), max(n - max(-b, 0), 0)) for (a, b), n in zip(ends, x.array.shape, strict=True)])
+    x = getitem(x, inner) if x.ndim else x
+    to = tuple([n + max(a, 0) + max(b, 0) for (a, b), n in zip(ends, x.array.shape, strict=True)])
+    if any(n + min(a, 0) + min(b, 0) < 0 for (a, b), n in zip(ends, x.array.shape, strict=True)):
+        raise RuntimeError(f"pad: {ends} leaves a negative size of shape {tuple(x.shape)}")
+    key = tuple([slice(max(a, 0), max(a, 0) + n) for (a, _), n in zip(ends, x.array.shape, strict=True)])
+    y = Pad.apply(x, key=key, to=to)
+    if value:
+        outside = namespace(x.array).ones(to, dtype=bool)
+        outside[key] = False
+        y = masked_fill(y, wrap(outside), value)
+    return named("ConstantPadNd", y)
+
+
+# -------------------------------------------------------------------------------------------------------------- attention
+
+
+def scaled_dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """softmax(scale q kᵀ + mask) v (torch.nn.functional.scaled_dot_product_attention; Vaswani et al., 2017).
+
+    Args:
+        query, key, value: (..., L, E), (..., S, E), (..., S, F); the leading axes broadcast.
+        attn_mask: broadcasts to (..., L, S): bools, True where a query sees a key, or floats to add before the softmax.
+            A query that sees no key gives 0.
+        dropout_p: zero this share of the softmax, always; there is no `training` here.
+        is_causal: query i sees the keys 0..i.
+        scale: 1/√E if not given.
+        enable_gqa: each head of key and value, axis -3, serves several heads of query.
+
+    Returns:
+        (..., L, F)
+
+    Raises:
+        RuntimeError: dtypes or shapes that do not belong together; attn_mask together with is_causal.
+    """
+    if not query.array.dtype == key.array.dtype == value.array.dtype:
+        raise RuntimeError(
+            f"scaled_dot_product_attention: query, key and value must have the same dtype, got {query.dtype}, {key.dtype}, {value.dtype}"
+        )
+    shapes = [tuple(x.shape) for x in (query, key, value)]
+    names = "query {}, key {}, value {}".format(*shapes)
+    if min(map(len, shapes)) < 2:
+        raise RuntimeError(
+            f"scaled_dot_product_attention: all must be at least 2 dimensional (length, width), got {names}"
+        )
+    if shapes[0][-1] != shapes[1][-1] or shapes[1][-2] != shapes[2][-2]:
+        raise RuntimeError(
+            f"scaled_dot_product_attention: query and key must be of one width, key and value of one length, got {names}"
+        )
+    if query.array.dtype.kind != "f":
+        raise RuntimeError(f"scaled_dot_product_attention: expected floating point, got {query.dtype}")
+    if attn_mask is not None and is_causal:
+        raise RuntimeError("scaled_dot_product_attention: pass attn_mask or is_causal=True, not both")
+    if enable_gqa:
+        key, value = (_repeated_heads(x, query) for x in (key, value))
+    lead = broadcast_shapes("scaled_dot_product_attention", *(x.array.shape[:-2] for x in (query, key, value)))
+    query, key, value = (broadcast_to(x, (*lead, *x.array.shape[-2:])) for x in (query, key, value))
+    weights = (*lead, query.array.shape[-2], key.array.shape[-2])
+    xp = namespace(query.array)
+    hidden, bias = None, None
+    if is_causal:
+        hidden = ~xp.tri(*weights[-2:], dtype=bool)
+    elif attn_mask is not None and attn_mask.array.dtype == bool:
+        broadcast_shapes("scaled_dot_product_attention with attn_mask", weights, attn_mask.array.shape)
+        hidden = ~attn_mask.array
+    elif attn_mask is not None:
+        if attn_mask.array.dtype != query.array.dtype:
+            raise RuntimeError(
+                f"scaled_dot_product_attention: attn_mask must be of dtype bool or query's {query.dtype}, got {attn_mask.dtype}"
+            )
+        broadcast_shapes("scaled_dot_product_attention with attn_mask", weights, attn_mask.array.shape)
+        bias = broadcast_to(attn_mask, weights)
+    keep = dropout(wrap(xp.ones(weights, dtype=query.array.dtype)), dropout_p).array if dropout_p else None
+    scale = 1 / math.sqrt(max(query.array.shape[-1], 1)) if scale is None else scale
+    return attention(query, key, value, bias, scale=scale, hidden=hidden, keep=keep)
+
+
+def _repeated_heads(x: Tensor, query: Tensor) -> Tensor:
+    heads, of_query = x.array.shape[-3], query.array.shape[-3]
+    if of_query % heads:
+        raise RuntimeError(
+            f"scaled_dot_product_attention: the {heads} heads of key and value must divide the query's {of_query}"
+        )
+    lead, (n, d) = x.array.shape[:-2], x.array.shape[-2:]
+    repeated = broadcast_to(Reshape.apply(x, to=(*lead, 1, n, d)), (*lead, of_query // heads, n, d))
+    return Reshape.apply(repeated, to=(*lead[:-1], of_query, n, d))
+
+
+def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Tensor:
+    """A random class as a softmax that can be differentiated (torch.nn.functional.gumbel_softmax; Jang et al., 2017).
+
+    softmax((logits - ln E) / tau), with E exponential numbers, torch's for the same seed.
+
+    Args:
+        hard: give a one-hot vector, with the gradient of the soft one.
+        eps: of no effect, as in torch.
+    """
+    noise = empty_like(logits.detach()).exponential_()
+    y = softmax((logits - noise.log()) / tau, dim)
+    if not hard:
+        return y
+    best = argmax(y.detach(), dim, keepdim=True)
+    chosen = scatter_add(y.detach() * 0, dim, best, ones_like(best).to(y.dtype))
+    return chosen - y.detach() + y
 
 
 __all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "elu",
     "embedding",
+    "gelu",
+    "glu",
+    "gumbel_softmax",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
+    "leaky_relu",
     "linear",
     "log_softmax",
+    "logsigmoid",
     "mse_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
+    "pad",
     "relu",
+    "rms_norm",
+    "scaled_dot_product_attention",
     "sigmoid",
+    "silu",
+    "smooth_l1_loss",
     "softmax",
+    "softplus",
     "tanh",
 ]

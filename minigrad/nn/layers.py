@@ -1,12 +1,13 @@
-"""Layers around one function each."""
+"""Layers: those with parameters, and those that change shapes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from ..ops.creation import empty
-from ..tensor import Tensor
+from ..tensor import Tensor, axis_of
 from . import functional as F
 from . import init
 from .module import Module, Parameter
@@ -66,62 +67,138 @@ class Identity(Module):
         return input
 
 
-class ReLU(Module):
-    """max(x, 0) (torch.nn.ReLU)."""
+class Flatten(Module):
+    """The dimensions from start_dim to end_dim as one (torch.nn.Flatten); by default all but the first."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.relu(input)
-
-
-class Tanh(Module):
-    """tanh x (torch.nn.Tanh)."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.tanh(input)
-
-
-class Sigmoid(Module):
-    """1 / (1 + e⁻ˣ) (torch.nn.Sigmoid)."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        return F.sigmoid(input)
-
-
-class Softmax(Module):
-    """softmax along dim (torch.nn.Softmax)."""
-
-    def __init__(self, dim: int = -1):
+    def __init__(self, start_dim: int = 1, end_dim: int = -1):
         super().__init__()
-        self.dim = dim
+        self.start_dim, self.end_dim = start_dim, end_dim
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.softmax(input, self.dim)
+        return input.flatten(self.start_dim, self.end_dim)
 
     def extra_repr(self) -> str:
-        return f"dim={self.dim}"
+        return f"start_dim={self.start_dim}, end_dim={self.end_dim}"
 
 
-class LogSoftmax(Softmax):
-    """ln softmax along dim (torch.nn.LogSoftmax)."""
+class Unflatten(Module):
+    """Dimension dim as several, of sizes unflattened_size, one of which may be -1 (torch.nn.Unflatten)."""
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]):
+        super().__init__()
+        self.dim, self.unflattened_size = dim, unflattened_size
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.log_softmax(input, self.dim)
+        axis = axis_of(input, self.dim, "unflatten")
+        return input.reshape(*input.shape[:axis], *self.unflattened_size, *input.shape[axis + 1 :])
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
 
 
-class CrossEntropyLoss(Module):
-    """functional.cross_entropy with its options kept (torch.nn.CrossEntropyLoss)."""
+class Dropout(Module):
+    """STUB until the real one is merged."""
+
+    def __init__(self, p: float = 0.5, inplace: bool = False):
+        super().__init__()
+        self.p, self.inplace = p, inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.dropout(input, self.p, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, inplace={self.inplace}"
+
+
+class LayerNorm(Module):
+    """(x - mean) / √(var + eps) · weight + bias over the last axes (torch.nn.LayerNorm; Ba et al., 2016).
+
+    Args:
+        normalized_shape: the sizes of the last axes, or the size of the last.
+        elementwise_affine: with a weight, which starts as ones, and, if bias, a bias, which starts as zeros.
+    """
 
     def __init__(
         self,
-        weight: Tensor | None = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
     ):
         super().__init__()
-        self.weight: Tensor | None
-        self.register_buffer("weight", weight)
-        self.ignore_index, self.reduction, self.label_smoothing = ignore_index, reduction, label_smoothing
+        self.normalized_shape = _sizes(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight: Parameter | None
+        self.bias: Parameter | None
+        for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
+            made = Parameter(empty(self.normalized_shape, device=device, dtype=dtype)) if wanted else None
+            self.register_parameter(name, made)
+        self.reset_parameters()
 
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
+    def reset_parameters(self) -> None:
+        """Set the weight to ones and the bias to zeros."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        bias = self.bias is not None
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}, bias={bias}"
+
+
+class RMSNorm(Module):
+    """x / √(mean x² + eps) · weight over the last axes (torch.nn.RMSNorm; Zhang and Sennrich, 2019).
+
+    Args:
+        normalized_shape: the sizes of the last axes, or the size of the last.
+        eps: None for the distance from 1 to the next float.
+        elementwise_affine: with a weight, which starts as ones.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        super().__init__()
+        self.normalized_shape = _sizes(normalized_shape)
+        self.eps, self.elementwise_affine = eps, elementwise_affine
+        self.weight: Parameter | None
+        made = Parameter(empty(self.normalized_shape, device=device, dtype=dtype)) if elementwise_affine else None
+        self.register_parameter("weight", made)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the weight to ones."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+def _sizes(shape: int | Sequence[int]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
+
+
+class CosineSimilarity(Module):
+    """functional.cosine_similarity with its options kept (torch.nn.CosineSimilarity)."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-8):
+        super().__init__()
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
+        return F.cosine_similarity(x1, x2, self.dim, self.eps)

@@ -6,6 +6,7 @@ operands    two operands made alike
 selection   where, masks, bounds, comparisons
 elementwise arithmetic, and functions of one number
 functions   more functions, from tables
+activation  those of neural networks, in pieces
 indexing    gather and scatter-add, x[...]
 reduction   sums, extremes, variance
 linalg      matrix products

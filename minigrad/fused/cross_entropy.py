@@ -1,151 +1,18 @@
-"""Fast forms that carry their definition.
-
-A fused op computes in one go, with few passes over memory, what its `definition` says in small ops. The definition is its
-documentation, the oracle of its tests and, unless the op has a formula in ops at hand, what is differentiated when the
-gradient itself must be differentiable (create_graph=True). The engine chooses when backward runs; the caller does not.
-"""
+"""The loss of classifiers and language models, in one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
-from .backend import Array, namespace, quiet, to_numpy
-from .core import Op, grad
-from .dtypes import as_numpy
-from .grad_mode import mode
-from .ops.convert import cast
-from .ops.elementwise import exp, log
-from .ops.indexing import Index, array_of, gather
-from .ops.reduction import mean, sum
-from .ops.selection import masked_fill
-from .ops.shape import Permute, Reshape, broadcast_to, named
-from .tensor import Tensor, axis_of, wrap
-
-
-class Fused(Op):
-    """An op with a fast backward on arrays, and a definition in ops for higher derivatives."""
-
-    fresh = True
-    definition: ClassVar[Callable[..., Tensor]]
-
-    @quiet
-    def backward(self, g: Tensor) -> Sequence[Tensor | None]:
-        if mode.recording:
-            return self.recorded_backward(g)
-        return [None if gx is None else wrap(gx) for gx in self.fast_backward(g.array)]
-
-    def fast_backward(self, g: Array) -> Sequence[Array | None]:
-        raise NotImplementedError
-
-    def recorded_backward(self, g: Tensor) -> Sequence[Tensor | None]:
-        """The definition's gradient, recorded: a function of the inputs and of g."""
-        inputs = [Reshape.apply(x, to=x.array.shape) for x in self.inputs]  # apart, even if one tensor came in twice
-        y = type(self).definition(*inputs, **self.params())
-        wanted = [x for i, x in enumerate(inputs) if self.needs(i)]
-        gradients = iter(grad(y, wanted, g, create_graph=True, allow_unused=True))
-        return [next(gradients) if self.needs(i) else None for i in range(len(inputs))]
-
-    def params(self) -> dict[str, Any]:
-        """What the definition takes besides the inputs."""
-        return {}
-
-
-# --------------------------------------------------------------------------------------------------------------- softmax
-
-
-def softmax_definition(x: Tensor) -> Tensor:
-    """yᵢ = exp(xᵢ - m) / Σⱼ exp(xⱼ - m), m = max x, over the last axis"""
-    e = exp(x - wrap(x.array.max(axis=-1, keepdims=True)))  # m cancels, and so does its gradient
-    return e / sum(e, -1, keepdim=True)
-
-
-def log_softmax_definition(x: Tensor) -> Tensor:
-    """yᵢ = xᵢ - m - ln Σⱼ exp(xⱼ - m), m = max x, over the last axis"""
-    centered = x - wrap(x.array.max(axis=-1, keepdims=True))
-    return centered - log(sum(exp(centered), -1, keepdim=True))
-
-
-def _centered(x: Array) -> Array:
-    return x - x.max(axis=-1, keepdims=True)
-
-
-class Softmax(Fused):
-    """y = softmax(x) over the last axis; gx = y (g - Σ g y)"""
-
-    definition = staticmethod(softmax_definition)
-    reads = ()
-    keeps_output = True
-
-    @quiet
-    def forward(self, x: Array) -> Array:
-        y = _centered(x)
-        namespace(x).exp(y, out=y)
-        y /= y.sum(axis=-1, keepdims=True)
-        return y
-
-    def fast_backward(self, g: Array) -> Sequence[Array]:
-        y = self.output.array
-        gx = g * y
-        gx -= y * gx.sum(axis=-1, keepdims=True)
-        return (gx,)
-
-    def recorded_backward(self, g: Tensor) -> Sequence[Tensor]:  # through the output, which may itself be asked for
-        y = self.output
-        gy = g * y
-        return (gy - y * sum(gy, -1, keepdim=True),)
-
-
-class LogSoftmax(Fused):
-    """y = ln softmax(x) over the last axis; gx = g - exp(y) Σ g"""
-
-    definition = staticmethod(log_softmax_definition)
-    reads = ()
-    keeps_output = True
-
-    @quiet
-    def forward(self, x: Array) -> Array:
-        xp = namespace(x)
-        y = _centered(x)
-        y -= xp.log(xp.exp(y).sum(axis=-1, keepdims=True))
-        return y
-
-    def fast_backward(self, g: Array) -> Sequence[Array]:
-        y = self.output.array
-        return (g - namespace(y).exp(y) * g.sum(axis=-1, keepdims=True),)
-
-    def recorded_backward(self, g: Tensor) -> Sequence[Tensor]:
-        return (g - exp(self.output) * sum(g, -1, keepdim=True),)
-
-
-def _over(op: type[Op], x: Tensor, dim: int, dtype: Any) -> Tensor:
-    """A last-axis op applied along dim."""
-    if dtype is not None:
-        x = cast(x, as_numpy(dtype))
-    if x.array.dtype.kind != "f":
-        raise NotImplementedError(f"softmax of {x.dtype}: it needs floating point; use x.float() or dtype=")
-    axis = axis_of(x, dim, "softmax")
-    if x.ndim == 0:
-        return Reshape.apply(op.apply(Reshape.apply(x, to=(1,))), to=())
-    if x.numel() == 0:
-        return x * 1
-    if axis == x.ndim - 1:
-        return op.apply(x)
-    dims = tuple(x.ndim - 1 if i == axis else axis if i == x.ndim - 1 else i for i in range(x.ndim))
-    return Permute.apply(op.apply(Permute.apply(x, dims=dims)), dims=dims)
-
-
-def softmax(x: Tensor, dim: int = -1, dtype: Any = None) -> Tensor:
-    """exp(x) / Σ exp(x) along dim, without overflow (torch.softmax)."""
-    return named("Softmax", _over(Softmax, x, dim, dtype))
-
-
-def log_softmax(x: Tensor, dim: int = -1, dtype: Any = None) -> Tensor:
-    """ln softmax(x) along dim, without overflow (torch.log_softmax)."""
-    return named("LogSoftmax", _over(LogSoftmax, x, dim, dtype))
-
-
-# --------------------------------------------------------------------------------------------------------- cross-entropy
+from ..backend import Array, namespace, quiet, to_numpy
+from ..ops.indexing import Index, array_of, gather
+from ..ops.reduction import mean, sum
+from ..ops.selection import masked_fill
+from ..ops.shape import Permute, Reshape, broadcast_to, named
+from ..tensor import Tensor, wrap
+from .base import Fused
+from .softmax import centered, log_softmax
 
 
 def cross_entropy_definition(logits: Tensor, target: Index, weight: Array) -> Tensor:
@@ -179,7 +46,7 @@ class CrossEntropy(Fused):
         xp = namespace(logits)
         target, weight = self.__dict__.pop("target"), self.__dict__.pop("weight")
         rows = xp.arange(len(logits))
-        y = _centered(logits)
+        y = centered(logits)
         at_target = y[rows, array_of(target)]
         xp.exp(y, out=y)
         total = y.sum(axis=-1, keepdims=True)

@@ -1,0 +1,150 @@
+"""Layer normalisation, with and without the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..backend import Array, namespace, quiet
+from ..ops.convert import cast
+from ..ops.elementwise import rsqrt, square
+from ..ops.reduction import mean
+from ..ops.shape import Reshape, broadcast_to, named
+from ..tensor import Tensor
+from .base import Fused
+
+
+def layer_norm_definition(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """y = (x - mean x) / √(var x + eps) · weight + bias, over the last axis; the variance is the mean of squares"""
+    x = x - broadcast_to(mean(x, -1, keepdim=True), x.array.shape)
+    return rms_norm_definition(x, weight, bias, eps)
+
+
+def rms_norm_definition(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """y = x / √(mean x² + eps) · weight, over the last axis"""
+    y = x * rsqrt(mean(square(x), -1, keepdim=True) + eps)
+    y = y if weight is None else y * weight
+    return y if bias is None else y + bias
+
+
+class LayerNorm(Fused):
+    """y = n w + b, n = (x - mean x) r, r = 1 / √(var x + eps); gx = r (g w - mean(g w) - n mean(g w n)), gw = Σ g n, gb = Σ g"""
+
+    label = "NativeLayerNormBackward0"
+    definition = staticmethod(layer_norm_definition)
+    centers: ClassVar[bool] = True
+    eps: float
+
+    def params(self) -> dict[str, Any]:
+        return {"eps": self.eps}
+
+    @quiet
+    def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
+        n = x - x.mean(axis=-1, keepdims=True) if self.centers else x
+        y = n * n
+        r = 1 / namespace(x).sqrt(y.mean(axis=-1, keepdims=True) + self.eps)
+        n = namespace(x).multiply(n, r, out=n if self.centers else None)
+        namespace(x).multiply(n, 1 if weight is None else weight, out=y)
+        if bias is not None:
+            y += bias
+        self.save(n, r)
+        return y
+
+    def fast_backward(self, g: Array) -> Sequence[Array | None]:
+        (n, r), (_, weight, _) = self.saved, self.inputs
+        size, rows = n.shape[-1], tuple(range(g.ndim - 1))
+        gn = g * n
+        gweight = gn.sum(axis=rows) if self.needs(1) else None
+        gbias = g.sum(axis=rows) if self.needs(2) else None
+        if not self.needs(0):
+            return None, gweight, gbias
+        w = namespace(g).ones(size, dtype=g.dtype) if weight is None else weight.array
+        gx = g * w
+        if self.centers:
+            gx -= (g @ w)[..., None] / size
+        gx -= namespace(g).multiply(n, (gn @ w)[..., None] / size, out=gn)
+        gx *= r
+        return gx, gweight, gbias
+
+
+class RMSNorm(LayerNorm):
+    """y = n w, n = x r, r = 1 / √(mean x² + eps); gx = r (g w - n mean(g w n)), gw = Σ g n"""
+
+    label = "MulBackward0"
+    definition = staticmethod(rms_norm_definition)
+    centers = False
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / √(var + eps) · weight + bias over the last axes (torch.nn.functional.layer_norm; Ba et al., 2016).
+
+    Args:
+        input: floats of shape (..., *normalized_shape).
+        weight, bias: of normalized_shape and input's dtype.
+
+    Raises:
+        RuntimeError: input does not end in normalized_shape; weight or bias of another shape or dtype.
+        TypeError: normalized_shape is not a sequence of ints.
+        NotImplementedError: integers.
+    """
+    for parameter in (weight, bias):
+        if parameter is not None and parameter.array.dtype != input.array.dtype != np.float16:
+            raise RuntimeError(
+                f"layer_norm: mixed dtype: expect weight and bias to have the input's {input.dtype}, got {parameter.dtype}"
+            )
+    return _over_last("layer_norm", LayerNorm, input, normalized_shape, weight, bias, eps)
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """x / √(mean x² + eps) · weight over the last axes (torch.nn.functional.rms_norm; Zhang and Sennrich, 2019).
+
+    Arguments and errors are those of layer_norm; eps: by default the distance from 1 to the next float.
+    """
+    return _over_last("rms_norm", RMSNorm, input, normalized_shape, weight, None, eps)
+
+
+def _over_last(
+    name: str, op: type[Fused], x: Tensor, shape: Any, weight: Tensor | None, bias: Tensor | None, eps: float | None
+) -> Tensor:
+    """A last-axis op applied over the last axes, taken as one."""
+    if not isinstance(shape, Sequence):
+        raise TypeError(f"{name}: normalized_shape must be a tuple of ints, got {shape!r}")
+    shape = tuple(shape)
+    if not shape:
+        raise RuntimeError(f"{name}: expected normalized_shape to be at least 1-dimensional, got ()")
+    for what, parameter in (("weight", weight), ("bias", bias)):
+        if parameter is not None and parameter.array.shape != shape:
+            raise RuntimeError(
+                f"{name}: expected {what} to be of same shape as normalized_shape {shape}, got {tuple(parameter.shape)}"
+            )
+    if x.array.shape[-len(shape) :] != shape:
+        raise RuntimeError(
+            f"{name}: given normalized_shape={list(shape)}, expected input with shape (..., {', '.join(map(str, shape))}), "
+            f"got {tuple(x.shape)}"
+        )
+    dtype = x.array.dtype
+    if dtype.kind != "f":
+        raise NotImplementedError(f"{name} is not implemented for {x.dtype}: it needs floating point; use .float()")
+    wide = np.dtype(np.float32) if dtype == np.float16 else dtype  # as torch, half precision by way of float32
+    eps = float(np.finfo(wide).eps) if eps is None else eps
+    lead = x.array.shape[: -len(shape)]
+    parameters = [p if p is None else cast(p, wide) for p in (weight, bias)]
+    x = cast(x, wide)
+    if len(shape) > 1:
+        x = Reshape.apply(x, to=(*lead, prod(shape)))
+        parameters = [p if p is None else Reshape.apply(p, to=(prod(shape),)) for p in parameters]
+    y = op.apply(x, *parameters, eps=eps)
+    if len(shape) > 1:
+        y = named(op.label.removesuffix("Backward0"), Reshape.apply(y, to=(*lead, *shape)))
+    return cast(y, dtype)
