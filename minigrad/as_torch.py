@@ -36,6 +36,7 @@ MAPPED = {
     "torch.nn.parallel": "minigrad.distributed",
     "torch.nn.parameter": "minigrad.nn",
     "torch.optim": "minigrad.optim",
+    "torch.optim.lr_scheduler": "minigrad.optim.lr_scheduler",
     "torch.random": "minigrad",
     "torch.testing": "minigrad.testing",
     "torch.utils": "minigrad.utils",

@@ -18,16 +18,14 @@ all of it stands in the metadata too, under "minigrad.crc32". Files without thes
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import math
 import mmap as memory_map
 import os
-import shutil
 import zlib
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, BinaryIO, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 import safetensors
@@ -35,6 +33,7 @@ import safetensors.numpy
 
 from . import backend, dtypes
 from .dtypes import Size, device, dtype
+from .files import replacing
 from .nn.module import Module, Parameter
 from .tensor import Tensor, wrap
 
@@ -81,10 +80,10 @@ def save(obj: Any, f: Any) -> None:
     if hasattr(f, "write"):
         f.write(content)
         return
-    path = os.path.realpath(f)  # a link stays a link
-    if not os.path.isdir(os.path.dirname(path)):
-        raise RuntimeError(f"save: the folder {os.path.dirname(path)} does not exist")
-    with _replacing(path) as file:
+    folder = os.path.dirname(os.path.realpath(f))
+    if not os.path.isdir(folder):
+        raise RuntimeError(f"save: the folder {folder} does not exist")
+    with replacing(f) as file:
         file.write(content)
 
 
@@ -276,48 +275,6 @@ def _checksum(structure: str, arrays: dict[str, np.ndarray]) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------------------ files
-
-
-@contextlib.contextmanager
-def _replacing(path: str) -> Iterator[BinaryIO]:
-    """A file beside path, to be written, which takes its place once it is on the disk; if that fails, it is removed.
-
-    Its name is always the same, so what a killed process left is overwritten; a lock lets two writers take turns.
-    """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise OSError(f"save: {path} is not a file")
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.saving")
-    with _locked(temporary) as file:
-        try:
-            file.truncate(0)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            if os.path.exists(path):
-                shutil.copymode(path, temporary)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    if os.name == "posix":  # the new name, too, shall outlive a power cut
-        descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-
-
-def _locked(path: str) -> BinaryIO:
-    """The file of that name, made if there is none, open for writing and for nobody else's."""
-    while True:
-        file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "wb")  # noqa: SIM115  # the caller closes it
-        with contextlib.suppress(ImportError, OSError):  # not on Windows, nor on every network file system
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):  # the one before us may have renamed it while we waited
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return file
-        file.close()
 
 
 def _bytes(f: Any, name: str, mmap: bool | None) -> tuple[Any, Callable[[], Any]]:

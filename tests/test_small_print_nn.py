@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from test_ops import assert_alike, listed
 
 import minigrad as mg
 from minigrad import data
-from minigrad.data import text, windows
+from minigrad.data import windows
 from minigrad.data.loader import create_dataloader
 from minigrad.nn.module import IncompatibleKeys
 
@@ -323,15 +322,6 @@ def test_a_table_used_sparse_and_dense_has_a_dense_gradient() -> None:
         mg.autograd.backward(uses[::order])
         assert isinstance(weight.grad, mg.Tensor)
         assert weight.grad.tolist() == [[0, 0], [4, 4], [0, 0], [0, 0]]
-
-
-@pytest.mark.parametrize("folder", [["a", "b"], []])
-def test_the_cache_folder_is_made_with_its_parents_or_is_there(folder: list[str], tmp_path: Path) -> None:
-    file = tmp_path.joinpath(*folder, "text.txt")
-    for content in (b"one", b"two"):
-        text._write_atomically(file, content)
-        assert file.read_bytes() == content
-        assert [path.name for path in file.parent.iterdir()] == ["text.txt"]
 
 
 def test_a_dataset_with_a_new_getitem_loses_only_an_inherited_shortcut() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from pathlib import Path
+
+from ..files import replacing
 
 VERDICT_URL = "https://raw.githubusercontent.com/rasbt/LLMs-from-scratch/main/ch02/01_main-chapter-code/the-verdict.txt"
 VERDICT_SHA256 = "b41e41a68f0398a3154ae69e2e4c0e2694e17fe0d66730536837f1b01935b31f"
@@ -34,7 +35,9 @@ def fetch_verdict_text(path: str | os.PathLike[str] | None = None) -> str:
     if file.exists():
         return _verified(file.read_bytes(), f"{file} is", "Remove it to have it downloaded again.").decode()
     content = _verified(_download(file), f"what {VERDICT_URL} sent is", f"Nothing was written to {file}.")
-    _write_atomically(file, content)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as out:
+        out.write(content)
     return content.decode()
 
 
@@ -93,17 +96,3 @@ def _download(file: Path) -> bytes:
             f"Put the file from {VERDICT_URL} there by hand (sha256 {VERDICT_SHA256}), "
             f"or do without a network: --text FILE, read_text(FILE) or offline_text()"
         ) from e
-
-
-def _write_atomically(file: Path, content: bytes) -> None:
-    """Another process sees the whole file or none: the bytes get their name only when all are written."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=file.name, delete=False) as part:
-        try:
-            part.write(content)
-            part.close()
-            os.replace(part.name, file)
-        except BaseException:
-            part.close()
-            os.unlink(part.name)
-            raise

@@ -1,0 +1,310 @@
+"""Train a GPT on real text, from random numbers to sentences.
+
+python examples/train_gpt.py                      # nano: about two minutes on two cores, on text that comes with Python
+python examples/train_gpt.py --text FILE          # any UTF-8 text
+python examples/train_gpt.py --size mini          # larger; --size 124M is GPT-2's own size
+python examples/train_gpt.py --resume             # go on from the last checkpoint, as if there had been no pause
+python examples/generate.py                       # let it write
+
+Stop it with Ctrl-C whenever you like: it finishes the step and saves. Even a power cut costs no more than the steps since
+the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import time
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+import minigrad as torch
+from minigrad.data import CompactTokenizer, DataLoader, WindowDataset, gpt2_tokenizer, offline_text, read_text
+from minigrad.files import replacing
+from minigrad.gpt import GPT, GPTConfig
+from minigrad.optim.lr_scheduler import LambdaLR
+
+
+@dataclass(frozen=True)
+class Size:
+    """A model (without its vocabulary, unless that is GPT-2's whole one) and how it is trained."""
+
+    model: GPTConfig
+    batch_size: int
+    steps: int
+    lr: float
+    whole_vocabulary: bool = False
+
+
+SIZES = {
+    "nano": Size(GPTConfig(0, 64, 128, 4, 4, drop_rate=0.1), batch_size=16, steps=600, lr=2e-3),
+    "mini": Size(GPTConfig(0, 256, 384, 6, 6, drop_rate=0.1), batch_size=16, steps=3000, lr=1e-3),
+    "124M": Size(GPTConfig(), batch_size=8, steps=20000, lr=6e-4, whole_vocabulary=True),
+}
+PROMPT = "The "
+
+
+class Batches:
+    """Batch after batch, pass after pass. Knows where it is, so that a resumed run reads on where the last one stopped."""
+
+    def __init__(self, loader: DataLoader):
+        self.loader, self.taken, self._skip = loader, 0, 0
+        self.pass_began = loader.generator.get_state()
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            self.pass_began, self.taken = self.loader.generator.get_state(), 0
+            for batch in self.loader:
+                self.taken += 1
+                if self.taken > self._skip:
+                    yield batch
+            self._skip = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"pass_began": self.pass_began, "taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.loader.generator.set_state(state["pass_began"])
+        self.pass_began, self.taken, self._skip = state["pass_began"], state["taken"], state["taken"]
+
+
+class Run:
+    """A model in training, and everything that decides how it goes on: what a checkpoint holds."""
+
+    def __init__(self, size: Size, text: str, options: argparse.Namespace):
+        torch.manual_seed(options.seed)
+        encoding = gpt2_tokenizer()
+        ids = np.array(encoding.encode(text, allowed_special="all"), dtype=np.uint16)
+        self.tokenizer = encoding if size.whole_vocabulary else CompactTokenizer(np.unique(ids))
+        if not size.whole_vocabulary:
+            ids = np.searchsorted(self.tokenizer.kept, ids).astype(np.uint16)
+        config = GPTConfig(**{**asdict(size.model), "vocab_size": self.tokenizer.n_vocab})
+        length = config.context_length
+        cut = int(0.9 * len(ids))
+        train, held_out = WindowDataset(ids[:cut], length, length), WindowDataset(ids[cut:], length, length)
+        if len(train) < options.batch_size:
+            raise ValueError(
+                f"the text is too short: {len(train)} windows of {length} tokens make no batch of {options.batch_size}"
+            )
+        order = torch.Generator().manual_seed(options.seed)
+        self.batches = Batches(DataLoader(train, options.batch_size, shuffle=True, drop_last=True, generator=order))
+        self.held_out = list(islice(DataLoader(held_out, options.batch_size, generator=torch.Generator()), 8))
+        self.model = GPT(config).to(options.device)
+        self.device, self.warmup, self.steps = options.device, min(options.steps // 10, 100) or 1, options.steps
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]  # biases and norms are left alone
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=options.lr, betas=(0.9, 0.95), weight_decay=0.1)
+        self.schedule = LambdaLR(self.optimizer, self.learning_rate)
+        self.step = 0
+        self.history: list[
+            tuple[int, float, float]
+        ] = []  # step, loss of the batches since the last entry, held-out loss
+        self.recent: list[float] = []
+        self.about = {"text": zlib.crc32(text.encode()), "steps": options.steps, "batch_size": options.batch_size,
+                      "lr": options.lr, "seed": options.seed}  # fmt: skip
+
+    def learning_rate(self, step: int) -> float:
+        """The share of the peak rate: up in a straight line, then down to a tenth along a cosine."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        progress = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
+
+    def train_one(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
+        self.model.train()
+        self.optimizer.zero_grad()
+        loss = self.model.loss(inputs.to(self.device), targets.to(self.device))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self.step += 1
+        self.recent.append(loss.item())
+        return self.recent[-1]
+
+    def evaluate(self) -> None:
+        self.model.eval()
+        with torch.no_grad():
+            losses = [self.model.loss(x.to(self.device), y.to(self.device)).item() for x, y in self.held_out]
+        self.history.append((self.step, sum(self.recent) / len(self.recent), sum(losses) / len(losses)))
+        self.recent.clear()
+
+    def sample(self, prompt: str, tokens: int) -> str:
+        self.model.eval()
+        ids = torch.tensor([self.tokenizer.encode(prompt)], device=self.device)
+        dice = torch.Generator().manual_seed(self.step)  # its own, so that looking changes nothing
+        return self.tokenizer.decode(
+            self.model.generate(ids, tokens, temperature=0.8, top_k=40, generator=dice)[0].tolist()
+        )
+
+    def save(self, file: Path) -> None:
+        kept = getattr(self.tokenizer, "kept", None)
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "config": asdict(self.model.config),
+                "tokens": None if kept is None else np.array(kept, dtype=np.uint16),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "batches": self.batches.state_dict(),
+                "random": torch.get_rng_state(),  # the next dropout masks
+                "step": self.step,
+                "history": self.history,
+                "recent": self.recent,
+                "about": self.about,
+            },
+            file,
+        )
+
+    def load(self, file: Path) -> None:
+        kept = torch.load(file, map_location=self.device)
+        if not isinstance(kept, dict) or "about" not in kept:
+            raise ValueError(f"{file} is not a checkpoint of this program")
+        differ = [
+            f"{name} {kept['about'].get(name)} then, {now} now"
+            for name, now in self.about.items()
+            if kept["about"].get(name) != now
+        ]
+        if kept["config"] != asdict(self.model.config):
+            differ.append(f"model {kept['config']} then, {asdict(self.model.config)} now")
+        if differ:
+            raise ValueError(
+                f"{file} is of another run ({'; '.join(differ)}): name the same options, or start anew without --resume"
+            )
+        self.model.load_state_dict(kept["model"])
+        self.optimizer.load_state_dict(kept["optimizer"])
+        self.schedule.load_state_dict(kept["schedule"])
+        self.batches.load_state_dict(kept["batches"])
+        torch.set_rng_state(kept["random"].cpu())
+        self.step, self.history, self.recent = kept["step"], kept["history"], kept["recent"]
+
+
+class Stop:
+    """Becomes true at the first Ctrl-C (or a polite kill); the second one interrupts as usual."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self._ask)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        self.asked = True
+        signal.signal(number, signal.default_int_handler)
+
+    def __bool__(self) -> bool:
+        return self.asked
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=list(SIZES), default="nano")
+    parser.add_argument("--text", metavar="FILE", help="train on this file (default: Python's language reference)")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="for checkpoint and loss curve (default runs/SIZE)")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--steps", type=int, help="optimizer steps")
+    parser.add_argument("--batch-size", type=int, help="windows a step")
+    parser.add_argument("--lr", type=float, help="peak learning rate")
+    parser.add_argument(
+        "--eval-every", type=int, default=100, metavar="STEPS", help="held-out loss and a sample (default 100)"
+    )
+    parser.add_argument(
+        "--save-every", type=int, default=100, metavar="STEPS", help="write the checkpoint (default 100)"
+    )
+    parser.add_argument("--prompt", default=PROMPT, help=f"samples go on from it (default {PROMPT!r})")
+    parser.add_argument("--seed", type=int, default=123)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    options = parser.parse_args(arguments)
+    size = SIZES[options.size]
+    for name in ("steps", "batch_size", "lr"):
+        if getattr(options, name) is None:
+            setattr(options, name, getattr(size, name))
+        if not getattr(options, name) > 0:
+            parser.error(f"--{name.replace('_', '-')} must be positive")
+    options.out = options.out or Path("runs") / options.size
+    try:
+        text = offline_text() if options.text is None else read_text(options.text)
+        train(Run(size, text, options), options)
+    except (OSError, ValueError, RuntimeError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
+
+
+def train(run: Run, options: argparse.Namespace) -> None:
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "checkpoint.safetensors"
+    if options.resume:
+        run.load(file)
+        print(f"going on from step {run.step} of {file}")
+    tokens_a_step = options.batch_size * run.model.config.context_length
+    parameters = sum(p.numel() for p in run.model.parameters())
+    print(
+        f"{parameters:,} parameters, {run.tokenizer.n_vocab:,} tokens in the vocabulary, {options.steps} steps of {tokens_a_step:,} tokens"
+    )
+    print(f"guessing evenly, the loss is {math.log(run.tokenizer.n_vocab):.3f}")
+    stop, began, first = Stop(), time.perf_counter(), run.step
+    with tqdm(total=options.steps, initial=run.step, unit="step", disable=None) as bar:  # none where nobody watches
+        for inputs, targets in run.batches if run.step < options.steps else ():
+            loss = run.train_one(inputs, targets)
+            speed = (run.step - first) * tokens_a_step / (time.perf_counter() - began)
+            bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
+            bar.update()
+            last = run.step == options.steps
+            if run.step % options.eval_every == 0 or last:
+                run.evaluate()
+                step, train_loss, held_out = run.history[-1]
+                tqdm.write(f"step {step:5d}: loss {train_loss:.3f}, held out {held_out:.3f}")
+                tqdm.write(f"    {run.sample(options.prompt, 40)!r}")
+            if run.step % options.save_every == 0 or last or stop:
+                run.save(file)
+            if last or stop:
+                break
+    if run.step < options.steps:
+        print(f"stopped after step {run.step}; nothing is lost: the same command with --resume goes on")
+    draw(run.history, options.out / "loss.png")
+    print(f"saved {file}; let it write: python examples/generate.py {file}")
+
+
+def draw(history: list[tuple[int, float, float]], file: Path) -> None:
+    """The loss curve, as a picture if matplotlib is installed, else in letters."""
+    if not history:
+        return
+    steps, trained, held_out = zip(*history, strict=True)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print(in_letters(steps, trained, held_out))
+        return
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a token)")
+    axes.plot(steps, trained, label="training")
+    axes.plot(steps, held_out, label="held out")
+    axes.legend()
+    with replacing(file) as out:
+        figure.savefig(out, format="png", dpi=120)
+    print(f"drew {file}")
+
+
+def in_letters(steps: Any, trained: Any, held_out: Any, rows: int = 12, columns: int = 60) -> str:
+    """t for training, h for held out, * for both."""
+    low, high = min(*trained, *held_out), max(*trained, *held_out)
+    grid = [[" "] * columns for _ in range(rows)]
+    for letter, losses in (("t", trained), ("h", held_out)):
+        for step, loss in zip(steps, losses, strict=True):
+            row = round((rows - 1) * (high - loss) / ((high - low) or 1))
+            column = round((columns - 1) * step / steps[-1])
+            grid[row][column] = letter if grid[row][column] in (" ", letter) else "*"
+    labels = [f"{high:6.2f} |", *["       |"] * (rows - 2), f"{low:6.2f} |"]
+    lines = [label + "".join(row) for label, row in zip(labels, grid, strict=True)]
+    return "\n".join(["loss: t training, h held out", *lines, f"{'steps':>7} 0{steps[-1]:>{columns - 1}}"])
+
+
+if __name__ == "__main__":
+    main()
