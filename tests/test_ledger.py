@@ -294,6 +294,24 @@ def cut(t: Any, x: Any) -> list[Any]:
     return [x[1:-1, ::3], x[..., -1], x.narrow(1, 3, 4), *x.split(7), *x.chunk(4, 2), *x.unbind(1)[:2]]
 
 
+def turned(t: Any, x: Any) -> list[Any]:
+    return [x.flip(0, 2), x.roll((1, -2), (0, 1)), x.movedim(0, 2), x.repeat_interleave(3, 1), x.repeat_interleave(t.arange(20), 0)]
+
+
+def diagonals(t: Any, x: Any) -> list[Any]:
+    return [x.diagonal(), t.diag(x, -3), t.diag_embed(x[:5], 2), x.unfold(0, 7, 3), t.trace(x[:2])]
+
+
+def written(t: Any, x: Any, i: Any, y: Any) -> list[Any]:
+    return [x.scatter(1, i[:, :1], y), x.index_add(0, i[0] % 50, y.repeat(1, 2)[:, :60]), x.index_fill(1, i[0], 2.5)]
+
+
+def counted(t: Any, x: Any, g: Any) -> list[Any]:
+    ids = x.long().flatten()
+    counts = [t.bincount(ids), t.bincount(ids, x.flatten())]
+    return [*t.unique(x, return_inverse=True, return_counts=True), *counts, t.searchsorted(x.unique(), x)]
+
+
 def compared(t: Any, x: Any, y: Any) -> list[Any]:
     return [x == y, x != y, x < y, x <= y, x > y, x >= y]
 
@@ -419,6 +437,10 @@ def of_softmax_gradient(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     return p * (np.abs(g) + (p * np.abs(g)).sum(-1, keepdims=True))
 
 
+def of_logaddexp(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return 1 + np.abs(np.logaddexp(x, y))
+
+
 def of_log_softmax(x: np.ndarray) -> np.ndarray:
     """ln Σ exp(x - m) is as precise as the sum, which is at least 1."""
     return 1 + np.abs(np.log(probabilities(x)))
@@ -492,6 +514,13 @@ MOVEMENTS = [
     Row("cat, stack", lambda t, x, y: [t.cat([x, y]), t.cat([x, y], 1), t.stack([x, y], 1)], of(WIDE, WIDE, draw=bits)),
     Row("cat: gradient", gradient(lambda t, x, y: t.cat([x, y], 1)), of((40, 30), (40, 33), (40, 63))),
     Row("tril, triu", lambda t, x: [t.tril(x), t.triu(x, 3)], of(CUBE, draw=bits)),
+    Row("flip, roll, movedim, repeat_interleave", turned, of(CUBE, draw=bits)),
+    Row("diagonal, diag, diag_embed, unfold", diagonals, of(TALL, draw=bits)),
+    Row("flip, roll: gradient", gradient(lambda t, x: t.roll(t.flip(x, (0,)), 3, 1)), positive_zeros(of(TALL, TALL))),
+    Row("repeat_interleave by a tensor: gradient (scatter-add)",
+        gradient(lambda t, x: x.repeat_interleave(t.arange(40) % 5, 0)), of((40, 30), (80, 30))),
+    Row("scatter, index_add, index_fill", written, cells),
+    Row("masked_select, take", lambda t, x: [t.masked_select(x, x > 0), t.take(x, t.tensor([5, -1, 7]))], anything),
     Row("tril: gradient", gradient(lambda t, x: t.tril(x)), of(CUBE, CUBE)),
 ]
 
@@ -543,6 +572,10 @@ ARITHMETIC = [
     Row("x // y", lambda t, x, y: x // y, any_two),
     Row("x % y", lambda t, x, y: x % y, lambda r: [*between(-9, 9)(r), *between(-5, 5)(r)]),
     Row("x % y of multiples (the sign of 0)", lambda t, x: [x % -2.0, -x % 2.0], constant(4.0)),
+    Row("lerp", lambda t, x, y: [t.lerp(x, y, 0.3), t.lerp(x, y, 0.8)], of(LINE, LINE)),
+    Row("addcmul, addcdiv", lambda t, x, y: [t.addcmul(x, x, y, value=0.3), t.addcdiv(x, y, y + 9, value=0.3)], of(LINE, LINE)),
+    Row("fmod", lambda t, x, y: t.fmod(x, y), lambda r: [*between(-9, 9)(r), *between(-5, 5)(r)]),
+    Row("nan_to_num", lambda t, x: t.nan_to_num(x), anything),
     Row("integers: /, //, %", lambda t, i, j: [i / j, i // j, i % j], integer_pairs),
     Row("integers: &, |, ^, ~", lambda t, i, j: [i & j, i | j, i ^ j, ~i], integer_pairs),
 ]
@@ -554,6 +587,17 @@ FUNCTIONS = [
     Row("log: gradient", gradient(lambda t, x: t.log(x)), and_g(between(0, 20))),
     Row("sin, cos", lambda t, x: [t.sin(x), t.cos(x)], anything_and(-100, 100), 2),
     Row("sin: gradient", gradient(lambda t, x: t.sin(x)), and_g(between(-9, 9)), 3),
+    Row("log2, log10, log1p", lambda t, x: [t.log2(x), t.log10(x), t.log1p(x)], anything_and(0, 20), 3),
+    Row("log2, log1p: gradient", gradient(lambda t, x: t.log2(x) + t.log1p(x)), and_g(between(0, 20)), 3),
+    Row("expm1", lambda t, x: t.expm1(x), anything_and(-20, 20), 3),
+    Row("exp2", lambda t, x: t.exp2(x), anything_and(-20, 20), 3),
+    Row("erf", lambda t, x: t.erf(x), anything_and(-4, 4), 2),
+    Row("erf: gradient", gradient(lambda t, x: t.erf(x)), and_g(between(-4, 4)), 6),
+    Row("tan, atan", lambda t, x: [t.tan(x), t.atan(x)], anything_and(-9, 9), 4),
+    Row("sinh, cosh", lambda t, x: [t.sinh(x), t.cosh(x)], between(-80, 80), 4),
+    Row("asin, acos", lambda t, x: [t.asin(x), t.acos(x)], anything_and(-1, 1), 4),
+    Row("atan2", lambda t, x, y: t.atan2(x, y), any_two, 4),
+    Row("logaddexp, in ulp of 1 + |z|", lambda t, x, y: t.logaddexp(x, y), of(LINE, LINE, draw=normals), 2, of_logaddexp),
     Row("tanh", lambda t, x: t.tanh(x), anything_and(-9, 9), 2),
     Row("tanh: gradient, in ulp of g", gradient(lambda t, x: t.tanh(x)), and_g(between(-9, 9)), 4, of_g),
     Row("sigmoid", lambda t, x: t.sigmoid(x), anything_and(-87, 20), 5),
@@ -580,6 +624,15 @@ REDUCTIONS = [
     Row("norm over the last dim", lambda t, x: x.norm(dim=-1), of(WIDE), 2),
     Row("amax, amin, max, min", extremes, of(WIDE)),
     Row("argmax, argmin, among ties", where_extremes_are, ties),
+    Row("cumsum", lambda t, x: [x.cumsum(0), x.cumsum(1)], of(WIDE)),
+    Row("cumsum: gradient", gradient(lambda t, x: x.cumsum(-1)), of(WIDE, WIDE)),
+    Row("cumprod", lambda t, x: [x.cumprod(0), x.cumprod(1)], lambda r: [r.uniform(0.5, 1.5, WIDE).astype(np.float32)]),
+    Row("prod over the last dim", lambda t, x: x.prod(-1), lambda r: [r.uniform(0.5, 1.5, WIDE).astype(np.float32)], 60),
+    Row("logsumexp", lambda t, x: x.logsumexp(-1), logits, 2),
+    Row("sort, argsort, among ties", lambda t, x, g: [*t.sort(x, stable=True), t.argsort(x, dim=0, descending=True, stable=True)], ties),
+    Row("topk", lambda t, x: [*x.topk(40), *x.topk(3, 0, largest=False)], of(WIDE, draw=normals)),
+    Row("median", lambda t, x: [x.median(), *x.median(0)], of(WIDE, draw=normals)),
+    Row("unique, bincount, searchsorted", counted, ties),
     Row("amax: gradient among ties", gradient(lambda t, x: x.amax(-1)), ties),
     Row("max(): gradient among ties", gradient(lambda t, x: x.max()), lambda r: [ties(r)[0], normals(r)]),
     Row("max(dim): gradient among ties, but of -0", gradient(lambda t, x: x.max(-1)[0]), positive_zeros(ties)),
@@ -609,6 +662,8 @@ PRODUCTS = [  # of sums of 517 or 530 terms, whose order NumPy lets its number o
     Row("linear, in ulp of |x| @ |wᵀ| + |b|", linear, of(*WEIGHTS[:3]), 16, absolute(lambda x, w, b: x @ w.T + b)),
     Row("linear: gradient in b, in ulp of Σ|g|",
         gradient(linear, 2), of(*WEIGHTS), 8, absolute(lambda x, w, b, g: g.sum((0, 1)))),
+    Row("einsum, in ulp of |x| @ |y|",
+        lambda t, x, y: t.einsum("ij,jk->ik", x, y), of(*MATRICES[:2]), 16, absolute(lambda x, y: x @ y)),
     Row("dot, in ulp of |x| @ |y|", lambda t, x, y: x.dot(y), of(ROW, ROW), 2, absolute(np.dot)),
 ]
 

@@ -44,22 +44,29 @@ class Sub(Op):
         return g, -g if self.needs(1) else None
 
 
-class AddScaled(Op):
-    """z = x + αy; gx = g, gy = αg
+@quiet
+def fma(x: Array, y: Array | Number, z: Array) -> Array:
+    """x y + z; in float32, as by a fused multiply-add.
 
-    In float32, and as by a fused multiply-add: in float64 the product is exact, and the sum, rounded there and once more to
-    float32, equals the sum rounded once, except where the first rounding makes a tie: some 2⁻²⁹ of all sums.
+    In float64 the product is exact, and the sum, rounded there and once more to float32, equals the sum rounded once, except
+    where the first rounding makes a tie: some 2⁻²⁹ of all sums.
     """
+    if z.dtype != np.float32:
+        return x * y + z
+    wide = x.astype(np.float64)
+    wide *= float(np.float32(y)) if isinstance(y, int | float) else y
+    wide += z
+    return wide.astype(np.float32)
+
+
+class AddScaled(Op):
+    """z = x + αy, as by a fused multiply-add; gx = g, gy = αg"""
 
     reads = ((), ())
     alpha: Number
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
-        z = y.astype(np.float64)
-        z *= float(np.float32(self.alpha))
-        z += x
-        return z.astype(np.float32)
+        return fma(y, self.alpha, x)
 
     def backward(self, g: Tensor) -> Gradients:
         return g, g * self.alpha if self.needs(1) else None

@@ -14,7 +14,7 @@ from ..core import Op
 from ..dtypes import Number, result_type
 from ..tensor import Tensor, wrap
 from .convert import Gradients, floating
-from .elementwise import add, div, exp, mul, square
+from .elementwise import add, div, exp, fma, mul, square
 from .operands import Operand, apply_binary, operands
 from .selection import clamp, eq, isinf, isnan, logical_and, masked_fill
 from .shape import broadcast_shapes, broadcast_to, named
@@ -171,8 +171,8 @@ class Lerp(Op):
 
     @quiet
     def forward(self, x: Array, y: Array, w: Array) -> Array:
-        d = y - x
-        return namespace(x, y, w).where(abs(w) < 0.5, x + w * d, y - d * (1 - w))
+        d, w = y - x, x.dtype.type(w) if isinstance(w, int | float) else w
+        return namespace(x).where(abs(w) < 0.5, fma(d, w, x), fma(d, w - 1, y))
 
     def backward(self, g: Tensor) -> Gradients:
         x, y, w = self.inputs
@@ -197,9 +197,24 @@ def lerp(x: Tensor, end: Tensor, weight: Operand) -> Tensor:
     return named("Lerp", Lerp.apply(*ready), variant=int(isinstance(weight, Tensor)))
 
 
+class AddCMul(Op):
+    """u = x + y z, as by a fused multiply-add; gx = g, gy = g z, gz = g y"""
+
+    reads = ((), (2,), (1,))
+
+    def forward(self, x: Array, y: Array, z: Array) -> Array:
+        return fma(y, z, x)
+
+    def backward(self, g: Tensor) -> Gradients:
+        _, y, z = self.inputs
+        return g, g * z if self.needs(1) else None, g * y if self.needs(2) else None
+
+
 def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:
     """x + value tensor1 tensor2 (torch.addcmul)."""
-    return named("Addcmul", add(x, mul(tensor1 if value == 1 else mul(tensor1, value), tensor2)))
+    y, z = operands("addcmul", tensor1 if value == 1 else mul(tensor1, value), tensor2)
+    wide, y = operands("addcmul", x, y)
+    return named("Addcmul", AddCMul.apply(wide, y, operands("addcmul", wide, z)[1]))
 
 
 def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Number = 1) -> Tensor:

@@ -275,7 +275,8 @@ class CumSum(Op):
 
     @quiet
     def forward(self, x: Array) -> Array:
-        return x.cumsum(self.axis, dtype=np.float64 if x.dtype.kind == "f" else x.dtype).astype(x.dtype)
+        y = x.cumsum(self.axis, dtype=np.float64 if x.dtype.kind == "f" else x.dtype)
+        return (y + 0).astype(x.dtype)  # 0 + (-0) is 0, as in a sum that starts from zero
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         return (_reversed(CumSum.apply(_reversed(g, self.axis), axis=self.axis), self.axis),)

@@ -138,7 +138,7 @@ def unique(
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """True where an element is one of test_elements, of which either may be a number (torch.isin)."""
     arrays = [e.array if isinstance(e, Tensor) else e for e in (elements, test_elements)]
-    if any(getattr(a, "dtype", None) == np.dtype(bool) for a in arrays):
+    if any(isinstance(e, Tensor) and e.array.dtype == bool for e in (elements, test_elements)):
         raise RuntimeError("isin is not implemented for bools")
     return wrap(namespace(*arrays).isin(*arrays, invert=invert))
 
