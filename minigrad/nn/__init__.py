@@ -1,6 +1,10 @@
 """Layers, and what trains them: modules that hold parameters, and functions that use them."""
 
-from . import functional, init
+from . import (
+    functional,
+    init,
+    utils,
+)
 from .activation import (
     ELU,
     GELU,
@@ -79,4 +83,5 @@ __all__ = [
     "Tanh",
     "TokenAndPositionEmbedding",
     "Unflatten",
+    "utils",
 ]
