@@ -83,7 +83,7 @@ def get_total_norm(
     """
     tensors = [tensors] if isinstance(tensors, Tensor) else tensors
     return _total_norm(
-        [t.array if isinstance(t, Tensor) else t.summed().rows for t in tensors], norm_type, error_if_nonfinite
+        [t.array if isinstance(t, Tensor) else t.coalesce().rows for t in tensors], norm_type, error_if_nonfinite
     )
 
 
@@ -111,16 +111,16 @@ def _with_gradients(parameters: Tensors) -> list[Tensor]:
 
 
 def _summed(p: Tensor) -> Array:
-    """The numbers of p's gradient, of which rows that occur repeatedly are added up first."""
+    """The numbers of p's gradient; rows in the order of their ids, each id once."""
     if isinstance(p._grad, RowSparse):
-        p._grad = p._grad.summed()
+        p._grad = p._grad.coalesce()
         return p._grad.rows
     return p.grad.array
 
 
 @quiet
 def _norm(x: Array, p: float) -> Any:
-    """(Σ |x|ᵖ)^(1/p), summed in float64, block by block."""
+    """(Σ |x|ᵖ)^(1/p)."""
     xp, x = namespace(x), x.reshape(-1)
     if p == float("inf"):
         return xp.abs(x).max() if x.size else 0.0
@@ -128,18 +128,34 @@ def _norm(x: Array, p: float) -> Any:
         return xp.abs(x).min() if x.size else 0.0
     if p == 0:
         return xp.count_nonzero(x)
-    if xp is not np:
-        return xp.linalg.norm(x.astype(np.float64), p)
-    blocks = (x[i : i + _BLOCK].astype(np.float64) for i in range(0, x.size, _BLOCK))
-    return sum(float(b @ b if p == 2 else (np.abs(b) ** p).sum()) for b in blocks) ** (1 / p)
+    if p == 2 and xp is np and x.dtype != np.float16:
+        return _length(x)
+    return (xp.abs(x.astype(np.float64)) ** p).sum() ** (1 / p)
+
+
+def _length(x: np.ndarray) -> Any:
+    """√Σx² as torch adds it up: in as many lanes as a register of 32 bytes has, number after number, in x's own type.
+
+    In float32 that is 0.2 % short for 38 million numbers, and where gradients are clipped, all that follows shows it.
+    """
+    lanes = 32 // x.itemsize
+    whole = x.size - x.size % lanes
+    sums = np.zeros(lanes, x.dtype)
+    for start in range(0, whole, _BLOCK):
+        squares = np.square(x[start : min(start + _BLOCK, whole)]).reshape(-1, lanes)
+        squares[0] += sums
+        np.add.reduce(squares, axis=0, out=sums)
+    total = sums[0]
+    for term in [*sums[1:], *np.square(x[whole:])]:
+        total = total + term
+    return np.sqrt(total)
 
 
 def _total_norm(arrays: list[Array], norm_type: float, error_if_nonfinite: bool) -> Tensor:
     if not arrays:
         return tensor(0.0)
     p, xp, kind = float(norm_type), namespace(*arrays), np.result_type(*(a.dtype for a in arrays))
-    norms = xp.asarray([float(_norm(a, p)) for a in arrays]).astype(kind)
-    total = wrap(xp.asarray(_norm(norms, p), dtype=kind))
+    total = wrap(xp.asarray(_norm(xp.asarray([float(_norm(a, p)) for a in arrays], dtype=kind), p), dtype=kind))
     if error_if_nonfinite and not np.isfinite(total.item()):
         raise RuntimeError(
             f"The total norm of order {p} for gradients from `parameters` is non-finite ({total.item()}), so it cannot be "
