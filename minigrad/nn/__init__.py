@@ -44,6 +44,14 @@ from .losses import (
 )
 from .module import Module, Parameter
 
+from .transformer import (
+    MultiheadAttention,
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
+
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
@@ -70,6 +78,7 @@ __all__ = [
     "ModuleDict",
     "ModuleList",
     "MSELoss",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
     "ReLU",
@@ -82,6 +91,10 @@ __all__ = [
     "Softplus",
     "Tanh",
     "TokenAndPositionEmbedding",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "utils",
 ]

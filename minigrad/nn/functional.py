@@ -236,7 +236,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 # ---------------------------------------------------------------------------------------------------------------- padding
 
-_NUMPY_MODE: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+_NUMPY_MODE: dict[str, Any] = {"reflect": "reflect", "replicate": "edge"}
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -244,7 +244,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
     Args:
         pad: (before, after) of the last dimension, then of the one before it, ...; negative numbers cut off.
-        mode: "constant" puts `value` (0) there; "reflect", "replicate" and "circular" put elements of input.
+        mode: "constant" puts `value` (0) there; "reflect" and "replicate" put elements of input.
 
     Raises:
         RuntimeError: an odd number of paddings, more than dimensions, or larger than the mode has elements for.
@@ -261,27 +261,26 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         return _pad_with(input, [(0, 0)] * (input.ndim - len(ends)) + ends[::-1], 0 if value is None else value)
     for i, (before, after) in enumerate(ends):
         size = input.array.shape[-1 - i]
-        if max(before, after) > {"reflect": size - 1, "circular": size}.get(mode, before + after) or size == 0:
+        if size == 0 or (mode == "reflect" and max(before, after) >= size):
             raise RuntimeError(
                 f"pad: padding ({before}, {after}) is too large for {mode} of dimension {-1 - i}, of size {size}"
             )
-        kept = np.arange(max(-before, 0), size - max(-after, 0))
-        index = np.pad(kept, (max(before, 0), max(after, 0)), mode=_NUMPY_MODE[mode])
+        index = np.pad(np.arange(size), (max(before, 0), max(after, 0)), mode=_NUMPY_MODE[mode])
+        index = index[max(-before, 0) : len(index) - max(-after, 0)]
         input = index_select(input, -1 - i, wrap(backend.asarray(index, like=input.array)))
     return input
 
 
 def _pad_with(x: Tensor, ends: list[tuple[int, int]], value: float) -> Tensor:
-    inner = tuple([slice(max(-a, 0), max(n - max(-b, 0), 0)) for (a, b), n in zip(ends, x.array.shape, strict=True)])
-    x = getitem(x, inner) if x.ndim else x
-    to = tuple([n + max(a, 0) + max(b, 0) for (a, b), n in zip(ends, x.array.shape, strict=True)])
-    if any(n + min(a, 0) + min(b, 0) < 0 for (a, b), n in zip(ends, x.array.shape, strict=True)):
-        raise RuntimeError(f"pad: {ends} leaves a negative size of shape {tuple(x.shape)}")
-    key = tuple([slice(max(a, 0), max(a, 0) + n) for (a, _), n in zip(ends, x.array.shape, strict=True)])
-    y = Pad.apply(x, key=key, to=to)
+    to = tuple([n + a + b for n, (a, b) in zip(x.array.shape, ends, strict=True)])
+    if min(to, default=0) < 0:
+        raise RuntimeError(f"pad: {ends} of shape {tuple(x.shape)} would leave negative sizes: {to}")
+    inside = tuple([slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.array.shape, ends, strict=True)])
+    there = tuple([slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(to, ends, strict=True)])
+    y = Pad.apply(getitem(x, inside), key=there, to=to)
     if value:
         outside = namespace(x.array).ones(to, dtype=bool)
-        outside[key] = False
+        outside[there] = False
         y = masked_fill(y, wrap(outside), value)
     return named("ConstantPadNd", y)
 

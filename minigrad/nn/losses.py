@@ -9,7 +9,7 @@ from ..ops.activation import logsigmoid
 from ..ops.convert import Gradients
 from ..ops.elementwise import abs, exp, log
 from ..ops.reduction import mean, sum
-from ..ops.selection import clamp, eq, le, lt, masked_fill, where
+from ..ops.selection import clamp, eq, lt, masked_fill, where
 from ..ops.shape import named
 from ..tensor import Tensor
 from .module import Module
@@ -64,7 +64,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
-    """d² / 2 where |d| <= δ, else δ (|d| - δ/2), for the difference d (torch.nn.functional.huber_loss; Huber, 1964).
+    """d² / 2 where |d| < δ, else δ (|d| - δ/2), for the difference d (torch.nn.functional.huber_loss; Huber, 1964).
 
     Raises:
         RuntimeError: delta is not positive.
@@ -72,7 +72,7 @@ def huber_loss(
     if delta <= 0:
         raise RuntimeError(f"huber_loss does not support non-positive values for delta, got {delta}")
     d = input - target
-    losses = where(le(abs(d), delta), d * d * 0.5, (abs(d) - 0.5 * delta) * delta)
+    losses = where(lt(abs(d), delta), d * d * 0.5, (abs(d) - 0.5 * delta) * delta)
     return reduced("HuberLoss", _weighted(losses, weight), reduction)
 
 

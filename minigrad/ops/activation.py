@@ -8,7 +8,7 @@ from ..dtypes import Number
 from ..tensor import Tensor, axis_of
 from .convert import Gradients
 from .elementwise import exp, sigmoid
-from .selection import clamp, gt, where
+from .selection import ge, gt, le, masked_fill, where
 from .shape import named, narrow
 
 
@@ -45,7 +45,7 @@ class Elu(Op):
 
     def backward(self, g: Tensor) -> Gradients:
         (x,) = self.inputs
-        return (where(gt(x, 0), g, g * self.alpha * exp(clamp(x, max=0))),)
+        return (where(le(x, 0), g * self.alpha * exp(masked_fill(x, ge(x, 0), 0)), g),)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
