@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from ..ops.creation import empty, zeros
 from ..ops.elementwise import add
 from ..ops.linalg import matmul
 from ..ops.reduction import mean
 from ..ops.selection import masked_fill
-from ..ops.shape import chunk, reshape, split, transpose, unsqueeze
+from ..ops.shape import chunk, permute, reshape, split, transpose, unsqueeze
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -39,6 +39,12 @@ class MultiheadAttention(Module):
         AssertionError: embed_dim is no multiple of num_heads.
         NotImplementedError: add_bias_kv or add_zero_attn.
     """
+
+    q_proj_weight: Parameter | None
+    k_proj_weight: Parameter | None
+    v_proj_weight: Parameter | None
+    in_proj_weight: Parameter | None
+    in_proj_bias: Parameter | None
 
     def __init__(
         self,
@@ -85,7 +91,7 @@ class MultiheadAttention(Module):
             if bias is not None:
                 init.zeros_(bias)
 
-    def _in_weights(self) -> list[Tensor]:
+    def _in_weights(self) -> list[Any]:
         if self.in_proj_weight is not None:
             return [self.in_proj_weight]
         return [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
@@ -140,10 +146,11 @@ class MultiheadAttention(Module):
             weights = mean(weights, 1) if average_attn_weights else weights
         else:
             y = F.scaled_dot_product_attention(q, k, v, mask, dropout)
-        y = self.out_proj(reshape(transpose(y, 1, 2), y.shape[0], y.shape[2], self.embed_dim))
+        # (L, N, E) in memory, as in torch: a dropout of the result draws in that order
+        y = self.out_proj(reshape(permute(y, 2, 0, 1, 3), y.shape[2], y.shape[0], self.embed_dim))
         if not batched:
-            return y[0], weights if weights is None else weights[0]
-        return (y if self.batch_first else transpose(y, 0, 1)), weights
+            return y[:, 0], weights if weights is None else weights[0]
+        return (transpose(y, 0, 1) if self.batch_first else y), weights
 
     def _heads(self, x: Tensor) -> Tensor:
         """(N, L, E) as (N, heads, L, E / heads)."""
@@ -174,6 +181,10 @@ Activation = str | Callable[[Tensor], Tensor]
 class _Layer(Module):
     """What encoder and decoder layers have in common: attention, then two linear layers, each added to its input."""
 
+    _attentions: ClassVar[tuple[str, ...]] = ("self_attn",)
+    self_attn: MultiheadAttention
+    multihead_attn: MultiheadAttention
+
     def __init__(
         self,
         d_model: int,
@@ -202,13 +213,10 @@ class _Layer(Module):
             self.add_module(f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, **options))
         for i in parts:
             self.add_module(f"dropout{i}", Dropout(dropout))
-        if isinstance(activation, str):
-            if activation not in ("relu", "gelu"):
-                raise RuntimeError(f"activation should be relu/gelu, not {activation}")
-            activation = {"relu": F.relu, "gelu": F.gelu}[activation]
-        self.activation = activation
-
-    _attentions: tuple[str, ...] = ("self_attn",)
+        by_name: dict[Any, Any] = {"relu": F.relu, "gelu": F.gelu}
+        if isinstance(activation, str) and activation not in by_name:
+            raise RuntimeError(f"activation should be relu/gelu, not {activation}")
+        self.activation = by_name.get(activation, activation)
 
     def _added(self, x: Tensor, i: int, part: Callable[[Tensor], Tensor]) -> Tensor:
         """x + part(norm(x)), or norm(x + part(x))."""
