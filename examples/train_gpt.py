@@ -27,7 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minigrad as torch
-from minigrad.data import CompactTokenizer, DataLoader, WindowDataset, gpt2_tokenizer, offline_text, read_text
+from minigrad.data import CompactTokenizer, DataLoader, Subset, WindowDataset, gpt2_tokenizer, offline_text, read_text
 from minigrad.files import replacing
 from minigrad.gpt import GPT, GPTConfig
 from minigrad.optim.lr_scheduler import LambdaLR
@@ -88,8 +88,9 @@ class Run:
             ids = np.searchsorted(self.tokenizer.kept, ids).astype(np.uint16)
         config = GPTConfig(**{**asdict(size.model), "vocab_size": self.tokenizer.n_vocab})
         length = config.context_length
-        cut = int(0.9 * len(ids))
-        train, held_out = WindowDataset(ids[:cut], length, length), WindowDataset(ids[cut:], length, length)
+        windows = WindowDataset(ids, length, length)
+        train = Subset(windows, [i for i in range(len(windows)) if i % 10 != 9])
+        held_out = Subset(windows, range(9, len(windows), 10))
         if len(train) < options.batch_size:
             raise ValueError(
                 f"the text is too short: {len(train)} windows of {length} tokens make no batch of {options.batch_size}"

@@ -295,7 +295,13 @@ def cut(t: Any, x: Any) -> list[Any]:
 
 
 def turned(t: Any, x: Any) -> list[Any]:
-    return [x.flip(0, 2), x.roll((1, -2), (0, 1)), x.movedim(0, 2), x.repeat_interleave(3, 1), x.repeat_interleave(t.arange(20), 0)]
+    return [
+        x.flip(0, 2),
+        x.roll((1, -2), (0, 1)),
+        x.movedim(0, 2),
+        x.repeat_interleave(3, 1),
+        x.repeat_interleave(t.arange(20), 0),
+    ]
 
 
 def diagonals(t: Any, x: Any) -> list[Any]:

@@ -43,7 +43,6 @@ from .losses import (
     SmoothL1Loss,
 )
 from .module import Module, Parameter
-
 from .transformer import (
     MultiheadAttention,
     TransformerDecoder,
