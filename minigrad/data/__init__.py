@@ -1,25 +1,66 @@
 """From text to batches: text → tokens → windows → loader."""
 
-from .loader import DataLoader, create_dataloader, create_dataloader_v1, default_collate
+from .loader import (
+    create_dataloader,
+    create_dataloader_v1,
+    DataLoader,
+    default_collate,
+    default_convert,
+    get_worker_info,
+)
 from .text import fetch_verdict_text, offline_text, read_text
 from .tokenizer import CompactTokenizer, GPTTokenizer, gpt2_tokenizer
-from .windows import Dataset, GPTDatasetV1, Subset, TensorDataset, WindowDataset, sliding_windows
+from .windows import (
+    GPTDatasetV1,
+    WindowDataset,
+    sliding_windows,
+)
+
+from .datasets import (
+    ChainDataset,
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    random_split,
+    Subset,
+    TensorDataset,
+)
+from .samplers import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 __all__ = [
-    "fetch_verdict_text",
-    "offline_text",
-    "read_text",
+    "BatchSampler",
+    "ChainDataset",
     "CompactTokenizer",
-    "GPTTokenizer",
-    "gpt2_tokenizer",
-    "sliding_windows",
-    "Dataset",
-    "TensorDataset",
-    "Subset",
-    "WindowDataset",
-    "GPTDatasetV1",
-    "default_collate",
-    "DataLoader",
+    "ConcatDataset",
     "create_dataloader",
     "create_dataloader_v1",
+    "DataLoader",
+    "Dataset",
+    "default_collate",
+    "default_convert",
+    "fetch_verdict_text",
+    "get_worker_info",
+    "gpt2_tokenizer",
+    "GPTDatasetV1",
+    "GPTTokenizer",
+    "IterableDataset",
+    "offline_text",
+    "random_split",
+    "RandomSampler",
+    "read_text",
+    "Sampler",
+    "SequentialSampler",
+    "sliding_windows",
+    "Subset",
+    "SubsetRandomSampler",
+    "TensorDataset",
+    "WeightedRandomSampler",
+    "WindowDataset",
 ]

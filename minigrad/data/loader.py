@@ -13,6 +13,8 @@ from ..ops.creation import from_numpy, tensor
 from ..ops.shape import stack
 from ..random import Generator, default_generator
 from ..tensor import Tensor
+from .datasets import IterableDataset
+from .samplers import BatchSampler, RandomSampler, SequentialSampler
 from .tokenizer import gpt2_tokenizer
 from .windows import GPTDatasetV1, Report
 
@@ -53,6 +55,26 @@ def default_collate(batch: Sequence[Any]) -> Any:
     raise TypeError(f"default_collate: a batch has tensors, numpy arrays, numbers, dicts or lists; found {found}")
 
 
+def default_convert(data: Any) -> Any:
+    """One sample with its arrays as tensors: what a loader makes of it where there are no batches (batch_size=None)."""
+    match data:
+        case np.ndarray() if data.dtype.kind in "biuf":
+            return from_numpy(data)
+        case np.bool_() | np.number():
+            return from_numpy(np.array(data))
+        case Mapping():
+            return {key: default_convert(value) for key, value in data.items()}
+        case tuple() if hasattr(data, "_fields"):
+            return type(data)(*map(default_convert, data))
+        case tuple() | list():
+            return [default_convert(value) for value in data]
+    return data
+
+
+def get_worker_info() -> None:
+    """None: there are no worker processes (torch.utils.data.get_worker_info in the main process)."""
+
+
 class DataLoader:
     """Batches of a dataset, in torch's order, and leaving the random stream where torch leaves it.
 
@@ -60,14 +82,16 @@ class DataLoader:
     the first batch draws one more, which seeds the order of the pass; a `generator` draws that order itself.
 
     Args:
-        dataset: anything with `__getitem__` and `__len__`.
-        batch_size: samples a batch.
+        dataset: anything with `__getitem__` and `__len__`, or an IterableDataset.
+        batch_size: samples a batch; None: no batches, but sample by sample.
         shuffle: a new order on every pass.
         sampler: the indices of a pass, instead of all in order.
-        num_workers, pin_memory, timeout: accepted, and of no effect: a batch is made when it is asked for.
+        batch_sampler: lists of indices, a batch each, instead of batch_size, shuffle, sampler and drop_last.
         collate_fn: makes a batch of a list of samples. Default: default_collate.
         drop_last: leave out the last batch where it is not full.
         generator: draws, instead of the default generator.
+        num_workers, pin_memory, timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers,
+            pin_memory_device, in_order: accepted, and of no effect: a batch is made when it is asked for.
 
     Raises:
         ValueError: batch_size is not a positive integer, options exclude each other, or there is nothing to shuffle.
@@ -76,79 +100,94 @@ class DataLoader:
     def __init__(
         self,
         dataset: Any,
-        batch_size: int = 1,
-        shuffle: bool = False,
-        *,
+        batch_size: int | None = 1,
+        shuffle: bool | None = None,
         sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[list[int]] | None = None,
         num_workers: int = 0,
         collate_fn: Callable[[list[Any]], Any] | None = None,
         pin_memory: bool = False,
         drop_last: bool = False,
         timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: Any = None,
         generator: Generator | None = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ):
-        if num_workers < 0 or timeout < 0:
-            raise ValueError(f"num_workers and timeout should be non-negative, got {num_workers} and {timeout}")
-        if type(batch_size) is not int or batch_size < 1:
-            raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size!r}")
-        if not isinstance(drop_last, bool):
-            raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last!r}")
+        if num_workers < 0 or timeout < 0 or (prefetch_factor or 0) < 0:
+            raise ValueError(
+                f"num_workers, timeout and prefetch_factor should be non-negative, got {num_workers}, {timeout} and {prefetch_factor}"
+            )
+        if not num_workers and (
+            prefetch_factor is not None or persistent_workers or multiprocessing_context is not None
+        ):
+            raise ValueError("prefetch_factor, persistent_workers and multiprocessing_context need num_workers > 0")
+        if isinstance(dataset, IterableDataset) and (shuffle or sampler is not None or batch_sampler is not None):
+            raise ValueError(
+                "DataLoader with IterableDataset: the dataset is the order; no shuffle, sampler or batch_sampler"
+            )
         if shuffle and sampler is not None:
             raise ValueError("sampler option is mutually exclusive with shuffle: a sampler is the order")
-        if shuffle and len(dataset) == 0:
-            raise ValueError("shuffle=True needs at least one sample, but the dataset is empty")
+        if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
+            raise ValueError(
+                "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
+            )
+        if batch_size is None and drop_last:
+            raise ValueError("batch_size=None makes no batches, of which drop_last could leave out the last")
         if not isinstance(generator, Generator | None):
             raise TypeError(f"generator should be a minigrad Generator, got {type(generator).__name__}")
+        if sampler is None and not isinstance(dataset, IterableDataset):
+            sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+        if batch_sampler is not None:
+            batch_size = None
+        elif batch_size is not None:
+            batch_sampler = BatchSampler(() if sampler is None else sampler, batch_size, drop_last)
         self.dataset = dataset
         self.batch_size = batch_size
-        self.shuffle = shuffle
+        self.shuffle = bool(shuffle)
         self.sampler = sampler
-        self.collate_fn = collate_fn or default_collate
+        self.batch_sampler = batch_sampler
+        self.collate_fn = collate_fn or (default_convert if batch_sampler is None else default_collate)
         self.drop_last = drop_last
         self.generator = generator
+        self.num_workers, self.pin_memory, self.timeout = num_workers, pin_memory, timeout
+        self.worker_init_fn, self.multiprocessing_context = worker_init_fn, multiprocessing_context
+        self.prefetch_factor, self.persistent_workers = prefetch_factor, persistent_workers
 
     def __len__(self) -> int:
-        full, rest = divmod(self._samples(), self.batch_size)
+        if self.sampler is not None or self.batch_size is None:
+            indices = self.sampler if self.batch_sampler is None else self.batch_sampler
+            return len(self.dataset if indices is None else indices)  # type: ignore[arg-type]
+        full, rest = divmod(len(self.dataset), self.batch_size)
         return full if self.drop_last or not rest else full + 1
 
     def __iter__(self) -> Iterator[Any]:
-        self._draw_seed()
-        return self._batches()
+        iterable = isinstance(self.dataset, IterableDataset)
+        order = iter(() if iterable else self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
+        (self.generator or default_generator).random((), dtype=np.int64)
+        return self._of_samples(iter(self.dataset)) if iterable else map(self._batch, order)
 
     def report(self) -> Report:
         """What a pass uses and what it leaves out, in numbers that nothing has to be read for."""
         contents = self.dataset.report() if hasattr(self.dataset, "report") else Report(samples=len(self.dataset))
-        dropped = self._samples() % self.batch_size if self.drop_last else 0
+        dropped = len(self.sampler) % self.batch_size if self.drop_last else 0  # type: ignore[arg-type, operator]
         return Report(contents | {"of them dropped by drop_last, every pass": dropped, "batches": len(self)})
 
-    def _samples(self) -> int:
-        return len(self.dataset if self.sampler is None else self.sampler)  # type: ignore[arg-type]
-
-    def _draw_seed(self) -> int:
-        return int((self.generator or default_generator).random((), dtype=np.int64))
-
-    def _order(self) -> Iterator[int]:
-        """The indices of a pass. Nothing is drawn before the first is asked for."""
-        if self.sampler is not None:
-            yield from self.sampler
+    def _of_samples(self, samples: Iterator[Any]) -> Iterator[Any]:
+        if self.batch_size is None:
+            yield from map(self.collate_fn, samples)
             return
-        n = len(self.dataset)
-        if not self.shuffle:
-            yield from range(n)
-        elif self.generator is None:
-            yield from map(int, Generator().manual_seed(self._draw_seed()).randperm(n))
-        else:
-            yield from map(int, self.generator.randperm(n))
-            self.generator.randperm(n)  # torch's sampler begins a second order here and uses none of it
+        while batch := list(islice(samples, self.batch_size)):
+            if len(batch) == self.batch_size or not self.drop_last:
+                yield self.collate_fn(batch)
 
-    def _batches(self) -> Iterator[Any]:
-        order = self._order()
-        while indices := list(islice(order, self.batch_size)):
-            if len(indices) < self.batch_size and self.drop_last:
-                return
-            yield self._batch(indices)
-
-    def _batch(self, indices: list[int]) -> Any:
+    def _batch(self, indices: Any) -> Any:
+        if self.batch_sampler is None:
+            return self.collate_fn(self.dataset[indices])
         if self.collate_fn is default_collate and (collated := getattr(self.dataset, "collated", None)):
             return collated(indices)
         many = getattr(self.dataset, "__getitems__", None)

@@ -1,8 +1,7 @@
-"""Datasets: samples by number. Above all windows of a token sequence, each paired with itself one token later."""
+"""Windows of a token sequence, each paired with itself one token later."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from ..ops.creation import from_numpy
 from ..tensor import Tensor
+from .datasets import Dataset
 
 
 class Report(dict[str, int]):
@@ -17,65 +17,6 @@ class Report(dict[str, int]):
 
     def __str__(self) -> str:
         return "\n".join(f"{count:>15,} {what}" for what, count in self.items())
-
-
-class Dataset:
-    """Samples by number (torch.utils.data.Dataset): a subclass writes `__getitem__(i)` and `__len__()`.
-
-    Where one read can fetch a whole batch, it may write `collated(indices)` too: what default_collate would return.
-    """
-
-    collated: Callable[[list[int]], Any] | None = None
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if "__getitem__" in vars(cls) and "collated" not in vars(cls):
-            cls.collated = None  # an inherited shortcut would pass by the new __getitem__
-
-    def __getitem__(self, index: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} needs a __getitem__(index) that returns one sample")
-
-
-class TensorDataset(Dataset):
-    """Sample i is the tuple of row i of every tensor (torch.utils.data.TensorDataset).
-
-    Raises:
-        AssertionError: the tensors do not have equally many rows.
-    """
-
-    def __init__(self, *tensors: Tensor):
-        rows = [len(t) for t in tensors]
-        if len(set(rows)) != 1:
-            raise AssertionError(f"Size mismatch between tensors: TensorDataset got {rows} rows")
-        self.tensors = tensors
-
-    def __len__(self) -> int:
-        return len(self.tensors[0])
-
-    def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        return tuple(t[index] for t in self.tensors)
-
-    def collated(self, indices: list[int]) -> list[Tensor]:
-        return list(self[indices])
-
-
-class Subset(Dataset):
-    """The samples of a dataset at some indices, in that order (torch.utils.data.Subset)."""
-
-    def __init__(self, dataset: Any, indices: Sequence[int]):
-        self.dataset = dataset
-        self.indices = indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.dataset[self.indices[index]]
-
-    @property
-    def collated(self) -> Callable[[list[int]], Any] | None:  # type: ignore[override]
-        whole = getattr(self.dataset, "collated", None)
-        return whole and (lambda indices: whole([self.indices[i] for i in indices]))
 
 
 def sliding_windows(tokens: Any, max_length: int, stride: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,152 @@
+"""Samplers: in which order a loader takes samples, and which make a batch; torch's orders, from torch's random stream.
+
+`generator`: draws, instead of the default generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from ..ops.creation import as_tensor
+from ..random import Generator, default_generator
+
+
+class Sampler:
+    """Base of the samplers (torch.utils.data.Sampler): a subclass writes `__iter__()`, which yields indices."""
+
+    def __init__(self, data_source: Any = None):
+        pass
+
+    def __class_getitem__(cls, _: Any) -> Any:  # Sampler[int], as annotations write it
+        return cls
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} needs an __iter__() that yields indices")
+
+
+class SequentialSampler(Sampler):
+    """0, 1, 2, ... (torch.utils.data.SequentialSampler)."""
+
+    def __init__(self, data_source: Any):
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+
+class RandomSampler(Sampler):
+    """A new order on every pass; or, with replacement, indices drawn one by one (torch.utils.data.RandomSampler).
+
+    Without a generator of its own, every pass draws one number, which seeds its order.
+
+    Args:
+        num_samples: indices a pass. Default: as many as there are samples.
+
+    Raises:
+        TypeError: replacement is not a bool.
+        ValueError: num_samples is not a positive integer.
+    """
+
+    def __init__(
+        self,
+        data_source: Any,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: Generator | None = None,
+    ):
+        if not isinstance(replacement, bool):
+            raise TypeError(f"replacement should be a boolean value, but got replacement={replacement}")
+        self.data_source, self.replacement, self.generator = data_source, replacement, generator
+        self._num_samples = num_samples
+        if not isinstance(self.num_samples, int) or self.num_samples <= 0:
+            raise ValueError(f"num_samples should be a positive integer value, but got num_samples={self.num_samples}")
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.data_source) if self._num_samples is None else self._num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        n, generator = len(self.data_source), self.generator
+        if generator is None:
+            generator = Generator().manual_seed(int(default_generator.random((), dtype=np.int64)))
+        if self.replacement:
+            for start in range(0, self.num_samples + 1, 32):
+                yield from generator.randint(0, n, min(32, self.num_samples - start)).tolist()
+            return
+        for _ in range(self.num_samples // n):
+            yield from generator.randperm(n).tolist()
+        yield from generator.randperm(n).tolist()[: self.num_samples % n]  # drawn also where none of it is used
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler):
+    """Some indices, in a new order on every pass (torch.utils.data.SubsetRandomSampler)."""
+
+    def __init__(self, indices: Sequence[int], generator: Generator | None = None):
+        self.indices, self.generator = indices, generator
+
+    def __iter__(self) -> Iterator[int]:
+        yield from (self.indices[i] for i in (self.generator or default_generator).randperm(len(self.indices)).tolist())
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler):
+    """num_samples indices, drawn with probabilities in proportion to weights (torch.utils.data.WeightedRandomSampler).
+
+    Raises:
+        ValueError: num_samples is not a positive integer, replacement not a bool, or weights are not one row of numbers.
+    """
+
+    def __init__(self, weights: Any, num_samples: int, replacement: bool = True, generator: Generator | None = None):
+        if type(num_samples) is not int or num_samples <= 0:
+            raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
+        if not isinstance(replacement, bool):
+            raise ValueError(f"replacement should be a boolean value, but got replacement={replacement}")
+        self.weights = as_tensor(weights, dtype=np.float64)
+        if self.weights.ndim != 1:
+            raise ValueError(f"weights should be a 1d sequence but have shape {tuple(self.weights.shape)}")
+        self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
+
+    def __iter__(self) -> Iterator[int]:
+        draw = (self.generator or default_generator).multinomial
+        yield from draw(self.weights.numpy(), self.num_samples, self.replacement).tolist()
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class BatchSampler(Sampler):
+    """Lists of batch_size indices; drop_last leaves out the last one if it is short (torch.utils.data.BatchSampler).
+
+    Raises:
+        ValueError: batch_size is not a positive integer, or drop_last not a bool.
+    """
+
+    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool):
+        if type(batch_size) is not int or batch_size < 1:
+            raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size!r}")
+        if not isinstance(drop_last, bool):
+            raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last!r}")
+        self.sampler, self.batch_size, self.drop_last = sampler, batch_size, drop_last
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = iter(self.sampler)
+        while batch := list(islice(order, self.batch_size)):
+            if len(batch) < self.batch_size and self.drop_last:
+                return
+            yield batch
+
+    def __len__(self) -> int:
+        full, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]
+        return full if self.drop_last or not rest else full + 1
