@@ -28,8 +28,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from . import backend, dtypes
 from .dtypes import Size, device, dtype
@@ -73,10 +71,12 @@ def save(obj: Any, f: Any) -> None:
         ValueError: a container contains itself.
         RuntimeError: the folder does not exist.
     """
+    from safetensors.numpy import save as serialize
+
     writer = _Writer()
     structure = json.dumps(writer.describe(obj, ()), separators=(",", ":"))
     metadata = {"format": "pt", "minigrad": structure, "minigrad.crc32": _checksum(structure, writer.tensors)}
-    content = safetensors.numpy.save(writer.tensors, metadata)
+    content = serialize(writer.tensors, metadata)
     if hasattr(f, "write"):
         f.write(content)
         return
@@ -102,6 +102,8 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True, mmap: b
         FileNotFoundError: there is no such file.
         RuntimeError: not a safetensors file, or a damaged one. For a file that torch.save wrote: how to convert it.
     """
+    from safetensors import SafetensorError
+
     name = os.fspath(f) if not hasattr(f, "read") else f"the file object {getattr(f, 'name', type(f).__name__)}"
     where = _place(map_location)
     backend.module_for(where)
@@ -120,7 +122,7 @@ def load(f: Any, map_location: Any = None, *, weights_only: bool = True, mmap: b
             start, end = entry["data_offsets"]
             array = np.frombuffer(data, np.uint8, end - start, 8 + size + start)
             arrays[key] = (array if mmap else array.copy()).view(_STORED[stored]).reshape(entry["shape"])
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RuntimeError(f"load: {name} is not a safetensors file, or damaged: {error}") from error
     structure = metadata.get("minigrad")
     if (structure is None) != ("minigrad.crc32" not in metadata) or (
@@ -279,18 +281,20 @@ def _checksum(structure: str, arrays: dict[str, np.ndarray]) -> str:
 
 def _bytes(f: Any, name: str, mmap: bool | None) -> tuple[Any, Callable[[], Any]]:
     """A file's contents, and what has safetensors look through them."""
+    from safetensors import deserialize, safe_open
+
     if hasattr(f, "read"):
         if mmap:
             raise ValueError("load: mmap=True needs the path of a file")
         data = f.read()
-        return data, lambda: safetensors.deserialize(data)
+        return data, lambda: deserialize(data)
     with open(f, "rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             return b"", lambda: None
         data = memory_map.mmap(file.fileno(), 0, access=memory_map.ACCESS_COPY)
 
     def check() -> None:
-        with safetensors.safe_open(f, framework="numpy"):
+        with safe_open(f, framework="numpy"):
             pass
 
     return data, check

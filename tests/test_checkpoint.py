@@ -13,7 +13,9 @@ import sys
 import textwrap
 import threading
 import time
+import tracemalloc
 from collections import Counter, OrderedDict, namedtuple
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,8 @@ def identical(a: Any, b: Any) -> bool:
         return len(a) == len(b) and all(
             identical(i, j) and identical(x, y) for (i, x), (j, y) in zip(a.items(), b.items(), strict=True)
         )
+    if isinstance(a, set):
+        return a == b
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(identical, a, b))
     return repr(a) == repr(b)
@@ -119,6 +123,7 @@ structures = st.recursive(
 )
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(structures)
 def test_whatever_is_saved_comes_back(obj: Any) -> None:
     assert identical(through(obj), obj)
@@ -143,6 +148,57 @@ def test_a_training_checkpoint_comes_back(tmp_path: Path, mmap: bool) -> None:
     assert list(back["optimizer"]["state"]) == [0] and type(back["args"]["betas"]) is tuple
     mg.set_rng_state(back["rng"])
     assert sorted(os.listdir(tmp_path)) == ["a.pt", "b"]
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW", "RMSprop"])
+def test_a_resumed_run_continues_bit_for_bit(tmp_path: Path, name: str) -> None:
+    """Order of the data, noise, learning rate and all: three epochs, or one, a file, and two more in new objects."""
+
+    def start() -> dict[str, Any]:
+        net = model()
+        optimizer = getattr(mg.optim, name)(net.parameters(), lr=0.05)
+        scheduler = mg.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=12)
+        return {"net": net, "optimizer": optimizer, "scheduler": scheduler}
+
+    def epoch(net: Any, optimizer: Any, scheduler: Any) -> None:
+        for ids in mg.data.DataLoader(range(5), 2, shuffle=True):
+            optimizer.zero_grad()
+            (net(ids) * mg.randn(len(ids), 5)).sum().backward()
+            mg.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+            optimizer.step()
+            scheduler.step()
+
+    whole = start()
+    epoch(**whole)
+    mg.save({k: v.state_dict() for k, v in whole.items()} | {"rng": mg.get_rng_state()}, tmp_path / "f")
+    for _ in range(2):
+        epoch(**whole)
+    resumed = start()
+    checkpoint = mg.load(tmp_path / "f")
+    for k, v in resumed.items():
+        v.load_state_dict(checkpoint[k])
+    mg.set_rng_state(checkpoint["rng"])
+    for _ in range(2):
+        epoch(**resumed)
+    assert resumed["net"][0].weight is resumed["net"][2].weight
+    assert identical(*([v.state_dict() for v in run.values()] for run in (whole, resumed)))
+
+
+def test_no_copy_more_than_needed(tmp_path: Path) -> None:
+    state = {str(i): mg.ones(1_000_000) for i in range(10)}
+    size = 40_000_000
+
+    def peak(f: Callable[[], Any]) -> float:
+        tracemalloc.start()
+        try:
+            f()
+            return tracemalloc.get_traced_memory()[1] / size
+        finally:
+            tracemalloc.stop()
+
+    assert peak(lambda: mg.save(state, tmp_path / "f")) < 1.1
+    assert peak(lambda: mg.load(tmp_path / "f")) < 1.1  # what it returns
+    assert peak(lambda: mg.load(tmp_path / "f", mmap=True)) < 0.01
 
 
 def test_tensors_that_are_one_memory_are_stored_once_and_share_again(tmp_path: Path) -> None:

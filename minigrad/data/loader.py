@@ -132,6 +132,8 @@ class DataLoader:
             )
         if shuffle and sampler is not None:
             raise ValueError("sampler option is mutually exclusive with shuffle: a sampler is the order")
+        if shuffle and len(dataset) == 0:
+            raise ValueError("shuffle=True needs at least one sample, but the dataset is empty")
         if batch_sampler is not None and (batch_size != 1 or shuffle or sampler is not None or drop_last):
             raise ValueError(
                 "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last"
