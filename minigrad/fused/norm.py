@@ -43,9 +43,10 @@ class LayerNorm(Fused):
 
     @quiet
     def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
-        n = x - x.mean(axis=-1, keepdims=True) if self.centers else x
+        size = x.shape[-1]
+        n = x - x.sum(axis=-1, keepdims=True) / size if self.centers else x
         y = n * n
-        r = 1 / namespace(x).sqrt(y.mean(axis=-1, keepdims=True) + self.eps)
+        r = 1 / namespace(x).sqrt(y.sum(axis=-1, keepdims=True) / size + self.eps)
         n = namespace(x).multiply(n, r, out=n if self.centers else None)
         namespace(x).multiply(n, 1 if weight is None else weight, out=y)
         if bias is not None:

@@ -19,7 +19,13 @@ from .activation import (
     Softplus,
     Tanh,
 )
-from .containers import ModuleDict, ModuleList, Sequential
+from .containers import (
+    ModuleDict,
+    ModuleList,
+    ParameterDict,
+    ParameterList,
+    Sequential,
+)
 from .embedding import Embedding, TokenAndPositionEmbedding
 from .layers import (
     CosineSimilarity,
@@ -42,7 +48,11 @@ from .losses import (
     NLLLoss,
     SmoothL1Loss,
 )
-from .module import Module, Parameter
+from .module import (
+    Buffer,
+    Module,
+    Parameter,
+)
 from .transformer import (
     MultiheadAttention,
     TransformerDecoder,
@@ -54,6 +64,7 @@ from .transformer import (
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "Buffer",
     "CosineSimilarity",
     "CrossEntropyLoss",
     "Dropout",
@@ -80,6 +91,8 @@ __all__ = [
     "MultiheadAttention",
     "NLLLoss",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "ReLU",
     "RMSNorm",
     "Sequential",

@@ -1,7 +1,7 @@
 """Module: something with parameters, made of smaller such things. Parameter: a tensor that is trained.
 
-A module keeps no lists of what it holds: its parameters, buffers and children are its attributes, in the order in
-which they were assigned.
+A module keeps no lists of what it holds: its parameters, buffers and children are its attributes. It keeps their names, in
+the order in which they were assigned.
 """
 
 from __future__ import annotations
@@ -41,6 +41,32 @@ class Parameter(Tensor):
     __format__ = object.__format__  # type: ignore[assignment]  # as torch's: always text
 
 
+class Buffer(Tensor):
+    """A tensor that a Module takes up as a buffer when it is assigned (torch.nn.Buffer). Shares the memory of `data`."""
+
+    def __init__(self, data: Tensor | None = None, *, persistent: bool = True):
+        data = empty(0) if data is None else data.detach()
+        self.array, self._version = data.array, data._version
+        self.persistent = persistent
+
+
+class Handle:
+    """What removes a hook: by .remove(), or at the end of a with block."""
+
+    def __init__(self, hooks: dict[Handle, Any]):
+        self.hooks = hooks
+
+    def remove(self) -> None:
+        """Call the hook no more."""
+        self.hooks.pop(self, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
 class _Keys(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -63,9 +89,12 @@ class Module:
     training: bool
     _buffers: dict[str, bool]  # in order; is it saved?
     _parameter_names: dict[str, None]  # in order; also those that are None
+    _module_names: dict[str, None]  # likewise
+    _pre_hooks: Mapping[Handle, tuple[Callable[..., Any], bool]] = {}  # and whether it takes keywords
+    _hooks: Mapping[Handle, tuple[Callable[..., Any], bool]] = {}
 
     def __init__(self) -> None:
-        self._buffers, self._parameter_names = {}, {}
+        self._buffers, self._parameter_names, self._module_names = {}, {}, {}
         self.training = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -73,18 +102,66 @@ class Module:
         raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        if not (self._pre_hooks or self._hooks):
+            return self.forward(*args, **kwargs)
+        for hook, with_kwargs in list(self._pre_hooks.values()):
+            if with_kwargs:
+                args, kwargs = hook(self, args, kwargs) or (args, kwargs)
+            elif (new := hook(self, args)) is not None:
+                args = new if isinstance(new, tuple) else (new,)
+        result = self.forward(*args, **kwargs)
+        for hook, with_kwargs in list(self._hooks.values()):
+            new = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
+            result = result if new is None else new
+        return result
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call hook(module, args) before each forward; what it returns, if not None, replaces the arguments.
+
+        Args:
+            prepend: before the hooks that are there, not after.
+            with_kwargs: call hook(module, args, kwargs) instead, which returns None or new (args, kwargs).
+        """
+        return self._add_hook("_pre_hooks", hook, prepend, with_kwargs)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call hook(module, args, result) after each forward; what it returns, if not None, replaces the result.
+
+        Args:
+            prepend: before the hooks that are there, not after.
+            with_kwargs: call hook(module, args, kwargs, result) instead.
+        """
+        return self._add_hook("_hooks", hook, prepend, with_kwargs)
+
+    def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool, with_kwargs: bool) -> Handle:
+        hooks = self.__dict__.setdefault(kind, {})
+        handle = Handle(hooks)
+        before = {} if not prepend else dict(hooks)
+        for other in before:
+            del hooks[other]
+        hooks[handle] = (hook, with_kwargs)
+        hooks.update(before)
+        return handle
 
     # ---- attributes
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, Parameter | Module) and "_buffers" not in self.__dict__:
+        if isinstance(value, Parameter | Module | Buffer) and "_buffers" not in self.__dict__:
             raise AttributeError(
                 f"cannot assign {type(value).__name__} before Module.__init__() call: call super().__init__() first"
             )
-        names = self.__dict__.get("_parameter_names", {})
+        names, modules = (self.__dict__.get(kept, {}) for kept in ("_parameter_names", "_module_names"))
         if isinstance(value, Parameter):
             names[name] = None
+            self._buffers.pop(name, None)
+            modules.pop(name, None)
+        elif isinstance(value, Module):
+            modules[name] = None
+            names.pop(name, None)
             self._buffers.pop(name, None)
         elif name in names and value is not None:
             raise TypeError(
@@ -92,15 +169,17 @@ class Module:
             )
         elif name in self.__dict__.get("_buffers", {}) and not isinstance(value, Tensor | None):
             raise TypeError(f"cannot assign '{type(value).__name__}' as buffer '{name}' (Tensor or None expected)")
-        elif isinstance(self.__dict__.get(name), Module) and not isinstance(value, Module | None):
+        elif isinstance(value, Buffer):
+            self._buffers[name] = value.persistent
+        elif name in modules and value is not None:
             raise TypeError(
                 f"cannot assign '{type(value).__name__}' as child module '{name}' (minigrad.nn.Module or None expected)"
             )
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
-        self._buffers.pop(name, None)
-        self._parameter_names.pop(name, None)
+        for names in (self._buffers, self._parameter_names, self._module_names):
+            names.pop(name, None)
         object.__delattr__(self, name)
 
     def _check_name(self, kind: str, name: str, taken: bool) -> None:
@@ -152,7 +231,8 @@ class Module:
         """
         if not isinstance(module, Module | None):
             raise TypeError(f"{getattr(module, '__name__', type(module).__name__)} is not a Module subclass")
-        self._check_name("module", name, hasattr(self, str(name)) and not isinstance(self.__dict__.get(name), Module))
+        self._check_name("module", name, hasattr(self, str(name)) and name not in self._module_names)
+        self._module_names[name] = None
         setattr(self, name, module)
 
     register_module = add_module
@@ -188,7 +268,7 @@ class Module:
         return (module for _, module in self.named_modules())
 
     def _own_modules(self) -> Iterator[tuple[str, Module]]:
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+        return ((name, child) for name in self._module_names if (child := getattr(self, name)) is not None)
 
     def _own_parameters(self) -> Iterator[tuple[str, Parameter]]:
         return ((name, p) for name in self._parameter_names if (p := getattr(self, name)) is not None)
@@ -230,9 +310,31 @@ class Module:
         """The parameter of that dotted name. Raises AttributeError if there is none."""
         return self._found(target, dict(self.named_parameters(remove_duplicate=False)))
 
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer of that dotted name. Raises AttributeError if there is none."""
+        return self._found(target, dict(self.named_buffers(remove_duplicate=False)))
+
     def get_submodule(self, target: str) -> Module:
         """The module of that dotted name. Raises AttributeError if there is none."""
-        return self._found(target, dict(self.named_modules()))
+        return self._found(target, dict(self.named_modules(remove_duplicate=False)))
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module in the place of that dotted name; with strict, one must be there already.
+
+        Raises:
+            AttributeError: a module on the way, or with strict the module itself, is not there.
+            ValueError: an empty name, or no Module.
+        """
+        *path, name = target.split(".")
+        if not name or not isinstance(module, Module):
+            raise ValueError(f"set_submodule: expected a name and a Module, got {target!r} and {type(module).__name__}")
+        parent = self.get_submodule(".".join(path))
+        if strict:
+            self.get_submodule(target)
+        setattr(parent, name, module)
+
+    def __dir__(self) -> list[str]:
+        return sorted(name for name in object.__dir__(self) if not name[0].isdigit())  # no "0" of a list
 
     def _found(self, target: str, among: dict[str, Any]) -> Any:
         if target not in among:
@@ -243,18 +345,31 @@ class Module:
 
     # ---- saving and loading
 
-    def state_dict(self, prefix: str = "") -> OrderedDict[str, Tensor]:
-        """Parameters and persistent buffers by dotted name, detached, sharing memory with the module."""
-        state: OrderedDict[str, Tensor] = OrderedDict()
+    def state_dict(
+        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
+    ) -> OrderedDict[str, Tensor]:
+        """Parameters and persistent buffers by dotted name, sharing memory with the module.
+
+        Args:
+            destination: a mapping to put them into.
+            prefix: what each name starts with.
+            keep_vars: the parameters themselves, instead of detached tensors.
+        """
+        state: OrderedDict[str, Tensor] = OrderedDict() if destination is None else destination
         for name, x in [*self._own_parameters(), *((n, b) for n, b in self._own_buffers() if self._buffers[n])]:
-            state[prefix + name] = x.detach()
+            state[prefix + name] = x if keep_vars else x.detach()
         for name, module in self._own_modules():
-            state |= module.state_dict(f"{prefix}{name}.")
+            module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         return state
 
     @no_grad()
-    def load_state_dict(self, state_dict: Mapping[str, Tensor], strict: bool = True) -> IncompatibleKeys:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Tensor], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
         """Copy values by name into parameters and buffers. All or nothing: if it raises, nothing has changed.
+
+        Args:
+            assign: take over the tensors themselves, with their dtype and device, instead of copying their values.
 
         Raises:
             RuntimeError: every missing name, unexpected name (both only if strict) and differing shape, in one message.
@@ -282,9 +397,19 @@ class Module:
         if problems:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         for name, value in state_dict.items():
-            if name in own:
+            if name in own and assign:
+                self._assign(name, value)
+            elif name in own:
                 own[name].copy_(value)
         return IncompatibleKeys(missing, unexpected)
+
+    def _assign(self, target: str, value: Tensor) -> None:
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        before = getattr(module, name)
+        if isinstance(before, Parameter) and not isinstance(value, Parameter):
+            value = Parameter(value, before.requires_grad)
+        setattr(module, name, value)
 
     # ---- changing all of it
 
@@ -321,7 +446,7 @@ class Module:
             elif p._grad is not None:
                 p._grad.detach_().zero_()
 
-    def to(self, *args: Any, **kwargs: Any) -> Any:
+    def to(self, *args: Any, non_blocking: bool = False, **kwargs: Any) -> Any:
         """Move parameters and buffers in place, and cast those that are floating point. Returns self.
 
         Raises:
@@ -374,8 +499,7 @@ class Module:
         extra = self.extra_repr().split("\n") if self.extra_repr() else []
         lines = [
             f"({name}): " + repr(child).replace("\n", "\n  ")
-            for name, child in vars(self).items()
-            if isinstance(child, Module)
+            for name, child in ((name, getattr(self, name)) for name in self._module_names)
         ]
         if not lines and len(extra) <= 1:
             return f"{type(self).__name__}({''.join(extra)})"
