@@ -384,12 +384,12 @@ def halves(draw: st.DrawFn) -> Names:
 
 @st.composite
 def attentions(draw: st.DrawFn) -> Names:
-    """q, k, v with leading axes that broadcast; bools m and floats b over (..., L, S), of which some rows are hidden."""
+    """q, and k and v whose leading axes broadcast with q's; bools m and floats b over (..., L, S), some rows all hidden."""
     lead = draw(shapes(max_dims=2, min_side=1, max_side=3))
     n, s, e, f = (draw(st.integers(1, 4)) for _ in range(4))
-    q, k, v = (draw(floats((*draw(narrower(lead)), *size))) for size in ((n, e), (s, e), (s, f)))
-    over = np.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
-    m, b = draw(masks(draw(narrower((*over, n, s))))), draw(floats(draw(narrower((*over, n, s)))))
+    q = draw(floats((*lead, n, e)))
+    k, v = (draw(floats((*draw(narrower(lead)), *size))) for size in ((s, e), (s, f)))
+    m, b = draw(masks(draw(narrower((*lead, n, s))))), draw(floats(draw(narrower((*lead, n, s)))))
     return {"q": q, "k": k, "v": v, "m": m, "b": b, "scale": draw(st.sampled_from([None, 0.3, -1.0, 2.0]))}
 
 

@@ -100,6 +100,21 @@ def names_for(t: Any) -> dict[str, Any]:
             handle.remove()
         return first, m(x)
 
+    def with_keywords(m: Any) -> list[Any]:
+        return [
+            m.register_forward_pre_hook(lambda m, a, k: (a, {n: v + 1 for n, v in k.items()}), with_kwargs=True),
+            m.register_forward_hook(lambda m, a, k, y: y + len(k), with_kwargs=True),
+            m.register_forward_pre_hook(lambda m, a: None),
+        ]
+
+    def assigned(m: Any, dtype: Any) -> Any:
+        """A module that has taken over the tensors of a state."""
+        state = {name: x.to(dtype).clone() for name, x in m.state_dict().items()}
+        m.load_state_dict(state, assign=True)
+        same_memory = [x.data_ptr() == state[name].data_ptr() for name, x in m.state_dict().items()]
+        kinds = [(name, type(p).__name__, p.requires_grad, str(p.dtype)) for name, p in m.named_parameters()]
+        return same_memory, kinds, keys(m.named_buffers())
+
     def changed(m: Any, f: Any) -> Any:
         """A module after f(m): what it prints, and its names."""
         f(m)
@@ -257,75 +272,102 @@ hooked(lambda m: [m.register_forward_pre_hook(lambda m, a: a[0] + 1)])
 hooked(lambda m: [m.register_forward_pre_hook(lambda m, a: (a[0] + 1,))])
 hooked(lambda m: [m.register_forward_hook(lambda m, a, y: y * 2), m.register_forward_hook(lambda m, a, y: y + 1)])
 hooked(lambda m: [m.register_forward_hook(lambda m, a, y: y * 2), m.register_forward_hook(lambda m, a, y: y + 1, prepend=True)])
-hooked(lambda m: [m.register_forward_pre_hook(lambda m, a, k: (a, {n: v + 1 for n, v in k.items()}), with_kwargs=True), m.register_forward_hook(lambda m, a, k, y: y + len(k), with_kwargs=True), m.register_forward_pre_hook(lambda m, a: None)])
+hooked(with_keywords)
 (lambda h: (h.__enter__() is h, h.__exit__(None, None, None), lin(x)))(lin.register_forward_hook(lambda m, a, y: y * 2))
 (lin.register_forward_hook(lambda m, a, y: y * 2), copy.deepcopy(lin)(x))[1]
-(wrap_all(net), repr(net), keys(net.named_parameters()))[1:] ; changed(seq, wrap_all) ; (wrap_all(seq), seq(t.ones(1, 2)))[1]
-changed(net, lambda m: setattr(m, 'first', nn.ReLU())) ; changed(seq, lambda m: m.__setitem__(-1, nn.Tanh()))
-repr(Late()) ; keys(Late().named_parameters()) ; keys(Late().named_children()) ; list(Late().state_dict())
-keys(Late().named_buffers()) ; keys(copy.deepcopy(Late()).named_buffers()) ; type(Late().turned).__name__
-Late().gone.weight is not None ; Late().kept ; Late().buffer.requires_grad
-(lambda m: (delattr(m, 'first'), keys(m.named_children())))(Late())[1]
-changed(seq, lambda m: m.append(nn.Tanh())) ; changed(seq, lambda m: m.insert(1, nn.Tanh())) ; changed(seq, lambda m: m.pop(0))
-changed(seq, lambda m: m.__delitem__(1)) ; changed(seq, lambda m: m.__delitem__(slice(0, 2))) ; len(seq + seq)
-changed(seq + nn.Sequential(nn.Tanh()), lambda m: None) ; changed(seq, lambda m: m.extend(nn.Sequential(nn.Tanh(), nn.ReLU())))
-changed(seq[1:], lambda m: None) ; repr(seq[-1]) ; changed(seq, lambda m: m.insert(-1, nn.Tanh())) ; seq.pop(1) is not None
-changed(mods, lambda m: m.insert(0, nn.Tanh())) ; changed(mods, lambda m: m.pop(-1)) ; changed(mods + mods, lambda m: None)
-changed(mods, lambda m: m.__delitem__(0)) ; changed(mods, lambda m: m.extend([nn.Tanh()])) ; changed(mods[1:], lambda m: None)
-changed(mods, lambda m: m.__iadd__([nn.Tanh()])) ; changed(mods, lambda m: m.__setitem__(0, nn.Tanh())) ; repr(nn.ModuleList(None))
-changed(mods, lambda m: m.append(nn.Linear(1, 2))) ; changed(mods, lambda m: m.__delitem__(slice(0, 1))) ; len(mods)
+(wrap_all(net), repr(net), keys(net.named_parameters()))[1:] ; changed(seq, wrap_all)
+(wrap_all(seq), seq(t.ones(1, 2)))[1] ; changed(net, lambda m: setattr(m, 'first', nn.ReLU()))
+changed(seq, lambda m: m.__setitem__(-1, nn.Tanh())) ; repr(Late()) ; keys(Late().named_parameters())
+keys(Late().named_children()) ; list(Late().state_dict()) ; keys(Late().named_buffers())
+keys(copy.deepcopy(Late()).named_buffers()) ; type(Late().turned).__name__ ; Late().gone.weight is not None
+Late().kept ; Late().buffer.requires_grad ; (lambda m: (delattr(m, 'first'), keys(m.named_children())))(Late())[1]
+changed(seq, lambda m: m.append(nn.Tanh())) ; changed(seq, lambda m: m.insert(1, nn.Tanh()))
+changed(seq, lambda m: m.pop(0)) ; changed(seq, lambda m: m.__delitem__(1))
+changed(seq, lambda m: m.__delitem__(slice(0, 2))) ; len(seq + seq)
+changed(seq + nn.Sequential(nn.Tanh()), lambda m: None)
+changed(seq, lambda m: m.extend(nn.Sequential(nn.Tanh(), nn.ReLU()))) ; changed(seq[1:], lambda m: None)
+repr(seq[-1]) ; changed(seq, lambda m: m.insert(-1, nn.Tanh())) ; seq.pop(1) is not None
+changed(mods, lambda m: m.insert(0, nn.Tanh())) ; changed(mods, lambda m: m.pop(-1))
+changed(mods + mods, lambda m: None) ; changed(mods, lambda m: m.__delitem__(0))
+changed(mods, lambda m: m.extend([nn.Tanh()])) ; changed(mods[1:], lambda m: None)
+changed(mods, lambda m: m.__iadd__([nn.Tanh()])) ; changed(mods, lambda m: m.__setitem__(0, nn.Tanh()))
+repr(nn.ModuleList(None)) ; changed(mods, lambda m: m.append(nn.Linear(1, 2)))
+changed(mods, lambda m: m.__delitem__(slice(0, 1))) ; len(mods)
 changed(named, lambda m: m.update({'a': nn.Tanh(), 'c': nn.Linear(1, 1)})) ; changed(named, lambda m: m.pop('a'))
 changed(named, lambda m: m.clear()) ; changed(named, lambda m: m.__delitem__('b')) ; list(named) ; 'b' in named
-changed(named, lambda m: m.update([('z', nn.Tanh())])) ; named.pop('b') is not None ; list(named.values())[0] is named['a']
-repr(nn.ParameterList([t.ones(2, 3), nn.Parameter(t.zeros(1))])) ; len(nn.ParameterList([t.ones(2)])) ; nn.ParameterList([t.ones(2)])[0]
+changed(named, lambda m: m.update([('z', nn.Tanh())])) ; named.pop('b') is not None
+list(named.values())[0] is named['a'] ; repr(nn.ParameterList([t.ones(2, 3), nn.Parameter(t.zeros(1))]))
+len(nn.ParameterList([t.ones(2)])) ; nn.ParameterList([t.ones(2)])[0]
 list(nn.ParameterList([t.ones(2), t.ones(1)]).state_dict()) ; nn.ParameterList([t.ones(2), t.ones(1)])[-1]
 changed(nn.ParameterList([t.ones(2)]), lambda m: m.append(t.zeros(3))) ; repr(nn.ParameterList())
 changed(nn.ParameterList([t.ones(2)]), lambda m: m.extend([t.zeros(3), t.zeros(4)]))
 changed(nn.ParameterList([t.ones(2)]), lambda m: m.__setitem__(0, nn.Parameter(t.zeros(3))))
 repr(nn.ParameterDict({'w': t.ones(2, 3)})) ; list(nn.ParameterDict({'w': t.ones(2), 'b': t.ones(1)}).keys())
 nn.ParameterDict({'w': t.ones(2)})['w'] ; 'b' in nn.ParameterDict({'w': t.ones(2)}) ; repr(nn.ParameterDict())
-changed(nn.ParameterDict({'w': t.ones(2)}), lambda m: m.update({'b': t.zeros(3)})) ; nn.ParameterDict({'w': t.ones(2)}).pop('w')
-net.get_buffer('first.own') ; net.get_submodule('') is net ; net.get_submodule('again.one') is net.first.one
-changed(net, lambda m: m.set_submodule('second.one', nn.Tanh())) ; 'first' in dir(net) ; 'forward' in dir(net) ; '0' in dir(seq)
-list(lin.state_dict(prefix='p.')) ; lin.state_dict(keep_vars=True)['weight'] is lin.weight ; lin.state_dict(keep_vars=True)['weight'].requires_grad
+changed(nn.ParameterDict({'w': t.ones(2)}), lambda m: m.update({'b': t.zeros(3)}))
+nn.ParameterDict({'w': t.ones(2)}).pop('w') ; net.get_buffer('first.own') ; net.get_submodule('') is net
+net.get_submodule('again.one') is net.first.one ; changed(net, lambda m: m.set_submodule('second.one', nn.Tanh()))
+'first' in dir(net) ; 'forward' in dir(net) ; '0' in dir(seq) ; list(lin.state_dict(prefix='p.'))
+lin.state_dict(keep_vars=True)['weight'] is lin.weight ; lin.state_dict(keep_vars=True)['weight'].requires_grad
 (lambda d: (lin.state_dict(destination=d), list(d))[1])({}) ; lin.state_dict()['weight'].requires_grad
-(lambda w: (lin.load_state_dict({'weight': w, 'bias': t.ones(2)}, assign=True), lin.weight.data_ptr() == w.data_ptr(), lin.weight.requires_grad, lin.weight.dtype is t.float64, lin.bias))(t.ones(2, 3).double())[1:]
-(lambda s: (net.load_state_dict(s, assign=True), net.first.one.weight.data_ptr() == s['first.one.weight'].data_ptr(), type(net.scale).__name__, keys(net.named_parameters())))({k: v.clone() for k, v in net.state_dict().items()})[1:]
-lin.to('cpu', non_blocking=True) is lin ; net.first.register_module('more', nn.Tanh()) ; lin.extra_repr() ; nn.Module().extra_repr()
+assigned(lin, t.float64) ; assigned(net, t.float32) ; assigned(lin.requires_grad_(False), t.float16)
+lin.to('cpu', non_blocking=True) is lin ; net.first.register_module('more', nn.Tanh()) ; lin.extra_repr()
+nn.Module().extra_repr()
 (lambda m: (setattr(m, 'fc', nn.Linear(1, 2)), setattr(m, 'fc', nn.Linear(2, 2)), m.fc.weight.shape))(nn.Module())[2]
-(setattr(lin, 'weight', nn.Parameter(t.ones(1, 3))), lin.weight)[1] ; issubclass(nn.Parameter, t.Tensor) ; isinstance(lin.weight, nn.Parameter)
-nn.Flatten()(x3) ; nn.Flatten(0, 1)(x3) ; nn.Unflatten(1, (3, 1))(x) ; nn.Unflatten(-1, (2, 2))(x3) ; nn.Unflatten(1, (-1, 1))(x)
-nn.LayerNorm(4)(x3) ; nn.LayerNorm((3, 4))(x3) ; nn.LayerNorm([3, 4], bias=False)(x3) ; nn.LayerNorm(4, elementwise_affine=False)(x3)
-nn.LayerNorm(4, 0.1).double()(x3.double()) ; nn.RMSNorm(4)(x3) ; nn.RMSNorm((3, 4), 0.1, False)(x3) ; nn.RMSNorm([4]).half()(x3.half())
-nn.LayerNorm(4).half()(x3.half()) ; list(nn.LayerNorm(2, bias=False).state_dict()) ; nn.LayerNorm(2, elementwise_affine=False).weight
-F.rms_norm(x3.double() * 1e-8, (4,)) ; F.layer_norm(x3[:0], (3, 4)) ; F.layer_norm(t.ones(3, 0), (0,)).shape
-nn.GELU()(x3) ; nn.GELU('tanh')(x3) ; nn.SiLU()(x3) ; nn.SiLU(True)(x - 2) ; nn.ELU(0.5)(x - 2) ; nn.LeakyReLU()(x - 2)
-nn.Softplus(2, 3)(x) ; nn.LogSigmoid()(x) ; nn.GLU()(x3) ; nn.GLU(2)(x3) ; nn.ReLU(inplace=True)(x - 2) ; nn.LeakyReLU(0.2, True)(x - 2)
-(lambda a: (F.relu(a, inplace=True) is a, a))(x - 2) ; (lambda a: (F.silu(a, True) is a, a))(x - 2)
-(lambda a: (F.leaky_relu(a, 0.1, True) is a, a))(x - 2) ; (lambda a: (F.elu(a, inplace=True) is a, a))(x - 2)
-[repr(m) for m in (nn.GELU(), nn.GELU('tanh'), nn.SiLU(), nn.SiLU(True), nn.ELU(), nn.ELU(2., True), nn.LeakyReLU(0.3), nn.LeakyReLU(inplace=True))]
-[repr(m) for m in (nn.Softplus(), nn.Softplus(1, 2), nn.LogSigmoid(), nn.Flatten(), nn.Unflatten(1, (2, 3)), nn.GLU(), nn.ReLU(True), nn.ReLU())]
-[repr(m) for m in (nn.LayerNorm(3), nn.LayerNorm((2, 3), 0.1, bias=False), nn.LayerNorm([2], elementwise_affine=False), nn.RMSNorm(3), nn.RMSNorm([2, 3], 1e-6, False))]
-[repr(m) for m in (nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss(), nn.HuberLoss(), nn.BCELoss(), nn.BCEWithLogitsLoss(), nn.NLLLoss(), nn.KLDivLoss(), nn.CosineSimilarity())]
-nn.MSELoss()(x, x.sin()) ; nn.MSELoss(reduction='sum')(x, x.sin()) ; nn.L1Loss(reduction='none')(x, x.sin()) ; nn.SmoothL1Loss(beta=0.5)(x, x.sin())
-nn.SmoothL1Loss(beta=0.)(x, x.sin()) ; nn.HuberLoss('sum', 0.3)(x, x.sin()) ; nn.BCELoss()(x / 9, x.sin() ** 2) ; nn.BCELoss(w.detach())(x / 9, x.sin() ** 2)
-nn.BCELoss(reduction='none')(t.tensor([0., 1., 1., 0.]), t.tensor([0., 1., 0., 1.])) ; nn.BCEWithLogitsLoss()(x, x.sin() ** 2)
-nn.BCEWithLogitsLoss(pos_weight=t.tensor([1., 2., 3.]))(x, x.sin() ** 2) ; nn.BCEWithLogitsLoss(weight=t.tensor([1., 2., 3.]), reduction='sum')(x, x.sin() ** 2)
-nn.NLLLoss()(logits, skipped) ; nn.NLLLoss(t.tensor([1., 2., 3.]), reduction='sum')(logits, ids) ; nn.KLDivLoss(reduction='batchmean')(logits, logits.exp())
-nn.KLDivLoss(reduction='sum', log_target=True)(logits, logits) ; F.kl_div(logits, (logits > 0).float(), reduction='none') ; list(nn.BCELoss(t.ones(2)).state_dict())
+(setattr(lin, 'weight', nn.Parameter(t.ones(1, 3))), lin.weight)[1] ; issubclass(nn.Parameter, t.Tensor)
+isinstance(lin.weight, nn.Parameter) ; nn.Flatten()(x3) ; nn.Flatten(0, 1)(x3) ; nn.Unflatten(1, (3, 1))(x)
+nn.Unflatten(-1, (2, 2))(x3) ; nn.Unflatten(1, (-1, 1))(x) ; nn.LayerNorm(4)(x3) ; nn.LayerNorm((3, 4))(x3)
+nn.LayerNorm([3, 4], bias=False)(x3) ; nn.LayerNorm(4, elementwise_affine=False)(x3)
+nn.LayerNorm(4, 0.1).double()(x3.double()) ; nn.RMSNorm(4)(x3) ; nn.RMSNorm((3, 4), 0.1, False)(x3)
+nn.RMSNorm([4]).half()(x3.half()) ; nn.LayerNorm(4).half()(x3.half()) ; list(nn.LayerNorm(2, bias=False).state_dict())
+nn.LayerNorm(2, elementwise_affine=False).weight ; F.rms_norm(x3.double() * 1e-8, (4,)) ; F.layer_norm(x3[:0], (3, 4))
+F.layer_norm(t.ones(3, 0), (0,)).shape ; nn.GELU()(x3) ; nn.GELU('tanh')(x3) ; nn.SiLU()(x3) ; nn.SiLU(True)(x - 2)
+nn.ELU(0.5)(x - 2) ; nn.LeakyReLU()(x - 2) ; nn.Softplus(2, 3)(x) ; nn.LogSigmoid()(x) ; nn.GLU()(x3) ; nn.GLU(2)(x3)
+nn.ReLU(inplace=True)(x - 2) ; nn.LeakyReLU(0.2, True)(x - 2) ; (lambda a: (F.relu(a, inplace=True) is a, a))(x - 2)
+(lambda a: (F.silu(a, True) is a, a))(x - 2) ; (lambda a: (F.leaky_relu(a, 0.1, True) is a, a))(x - 2)
+(lambda a: (F.elu(a, inplace=True) is a, a))(x - 2)
+[repr(m) for m in (nn.GELU(), nn.GELU('tanh'), nn.SiLU(), nn.SiLU(True), nn.ELU(), nn.ELU(2., True))]
+[repr(m) for m in (nn.LeakyReLU(0.3), nn.LeakyReLU(inplace=True))]
+[repr(m) for m in (nn.Softplus(), nn.Softplus(1, 2), nn.LogSigmoid(), nn.Flatten(), nn.Unflatten(1, (2, 3)))]
+[repr(m) for m in (nn.GLU(), nn.ReLU(True), nn.ReLU())]
+[repr(m) for m in (nn.LayerNorm(3), nn.LayerNorm((2, 3), 0.1, bias=False), nn.LayerNorm([2], elementwise_affine=False), nn.RMSNorm(3))]
+repr(nn.RMSNorm([2, 3], 1e-6, False))
+[repr(m) for m in (nn.MSELoss(), nn.L1Loss(), nn.SmoothL1Loss(), nn.HuberLoss(), nn.BCELoss())]
+[repr(m) for m in (nn.BCEWithLogitsLoss(), nn.NLLLoss(), nn.KLDivLoss(), nn.CosineSimilarity())]
+nn.MSELoss()(x, x.sin()) ; nn.MSELoss(reduction='sum')(x, x.sin()) ; nn.L1Loss(reduction='none')(x, x.sin())
+nn.SmoothL1Loss(beta=0.5)(x, x.sin()) ; nn.SmoothL1Loss(beta=0.)(x, x.sin()) ; nn.HuberLoss('sum', 0.3)(x, x.sin())
+nn.BCELoss()(x / 9, x.sin() ** 2) ; nn.BCELoss(w.detach())(x / 9, x.sin() ** 2)
+nn.BCELoss(reduction='none')(t.tensor([0., 1., 1., 0.]), t.tensor([0., 1., 0., 1.]))
+nn.BCEWithLogitsLoss()(x, x.sin() ** 2) ; nn.BCEWithLogitsLoss(pos_weight=t.tensor([1., 2., 3.]))(x, x.sin() ** 2)
+nn.BCEWithLogitsLoss(weight=t.tensor([1., 2., 3.]), reduction='sum')(x, x.sin() ** 2) ; nn.NLLLoss()(logits, skipped)
+nn.NLLLoss(t.tensor([1., 2., 3.]), reduction='sum')(logits, ids)
+nn.KLDivLoss(reduction='batchmean')(logits, logits.exp())
+nn.KLDivLoss(reduction='sum', log_target=True)(logits, logits)
+F.kl_div(logits, (logits > 0).float(), reduction='none') ; list(nn.BCELoss(t.ones(2)).state_dict())
 (lambda a: (F.binary_cross_entropy(a, t.tensor([0., 1., 0., 1.])).backward(), a.grad)[1])(t.tensor([0., 1., 1., 0.], requires_grad=True))
-nn.CosineSimilarity()(x, x + 1) ; F.cosine_similarity(x3, x3[0, 0], -1) ; F.cosine_similarity(x * 0, x, 1) ; F.normalize(x) ; F.normalize(x * 0, dim=0)
-F.normalize(x, p=1., dim=0) ; F.normalize(x, float('inf')) ; F.pad(x, (1, 2)) ; F.pad(x, (1, 1, 0, 1), 'constant', 2) ; F.pad(i, (1, 1), value=-100) ; F.pad(x > 2, (1, 0))
-F.pad(x3, (1, -1, 2, 0)) ; F.pad(x3, (2, 1), 'reflect') ; F.pad(x3, (2, 3), mode='replicate') ; F.pad(x, ()) ; F.pad(x, (-1, 0)) ; F.pad(x, (0, 0))
-(t.manual_seed(1), F.gumbel_softmax(logits))[1] ; (t.manual_seed(1), F.gumbel_softmax(logits, 0.3, True, dim=0), t.rand(1))[1:]
-(t.manual_seed(1), F.gumbel_softmax(w, 2., hard=True).requires_grad)[1] ; F.glu(x3.mT[..., :2], -1) ; F.logsigmoid(t.tensor([-1e9, 1e9]))
-F.scaled_dot_product_attention(x3, x3, x3) ; F.scaled_dot_product_attention(x3, x3, x3, is_causal=True) ; F.scaled_dot_product_attention(x3[:, :2], x3, x3, is_causal=True)
-F.scaled_dot_product_attention(x3, x3[:, :2], x3[:, :2], is_causal=True) ; F.scaled_dot_product_attention(x3, x3, x3, t.ones(3, 3).bool().triu(1))
-F.scaled_dot_product_attention(x3, x3, x3, t.ones(3, 1).tril().log()) ; F.scaled_dot_product_attention(x3, x3, x3, scale=0.) ; F.scaled_dot_product_attention(x3, x3[:, :0], x3[:, :0])
-F.scaled_dot_product_attention(x3, x3, x3, t.zeros(3, 3).bool()) ; F.scaled_dot_product_attention(x3[..., :0], x3[..., :0], x3) ; F.scaled_dot_product_attention(x3[:, :0], x3, x3)
-(t.manual_seed(1), F.scaled_dot_product_attention(x3, x3, x3, dropout_p=0.5), t.rand(1))[1:] ; (t.manual_seed(1), F.scaled_dot_product_attention(x3, x3, x3, dropout_p=0.3, is_causal=True))[1]
-(t.manual_seed(1), F.scaled_dot_product_attention(x3.mT, x3.mT, x3.mT, t.ones(4, 4).tril().log(), 0.3))[1] ; F.scaled_dot_product_attention(x3, x3, x3, dropout_p=1.)
-F.scaled_dot_product_attention(x3.repeat(2, 1, 1)[None], x3[None], x3[None], enable_gqa=True) ; F.scaled_dot_product_attention(x, x, x) ; F.scaled_dot_product_attention(x3.half(), x3.half(), x3.half()).dtype is t.float16
+nn.CosineSimilarity()(x, x + 1) ; F.cosine_similarity(x3, x3[0, 0], -1) ; F.cosine_similarity(x * 0, x, 1)
+F.normalize(x) ; F.normalize(x * 0, dim=0) ; F.normalize(x, p=1., dim=0) ; F.normalize(x, float('inf'))
+F.pad(x, (1, 2)) ; F.pad(x, (1, 1, 0, 1), 'constant', 2) ; F.pad(i, (1, 1), value=-100) ; F.pad(x > 2, (1, 0))
+F.pad(x3, (1, -1, 2, 0)) ; F.pad(x3, (2, 1), 'reflect') ; F.pad(x3, (2, 3), mode='replicate') ; F.pad(x, ())
+F.pad(x, (-1, 0)) ; F.pad(x, (0, 0)) ; (t.manual_seed(1), F.gumbel_softmax(logits))[1]
+(t.manual_seed(1), F.gumbel_softmax(logits, 0.3, True, dim=0), t.rand(1))[1:]
+(t.manual_seed(1), F.gumbel_softmax(w, 2., hard=True).requires_grad)[1] ; F.glu(x3.mT[..., :2], -1)
+F.logsigmoid(t.tensor([-1e9, 1e9])) ; F.scaled_dot_product_attention(x3, x3, x3)
+F.scaled_dot_product_attention(x3, x3, x3, is_causal=True)
+F.scaled_dot_product_attention(x3[:, :2], x3, x3, is_causal=True)
+F.scaled_dot_product_attention(x3, x3[:, :2], x3[:, :2], is_causal=True)
+F.scaled_dot_product_attention(x3, x3, x3, t.ones(3, 3).bool().triu(1))
+F.scaled_dot_product_attention(x3, x3, x3, t.ones(3, 1).tril().log())
+F.scaled_dot_product_attention(x3, x3, x3, scale=0.) ; F.scaled_dot_product_attention(x3, x3[:, :0], x3[:, :0])
+F.scaled_dot_product_attention(x3, x3, x3, t.zeros(3, 3).bool())
+F.scaled_dot_product_attention(x3[..., :0], x3[..., :0], x3) ; F.scaled_dot_product_attention(x3[:, :0], x3, x3)
+(t.manual_seed(1), F.scaled_dot_product_attention(x3, x3, x3, dropout_p=0.5), t.rand(1))[1:]
+(t.manual_seed(1), F.scaled_dot_product_attention(x3, x3, x3, dropout_p=0.3, is_causal=True))[1]
+(t.manual_seed(1), F.scaled_dot_product_attention(x3.mT, x3.mT, x3.mT, t.ones(4, 4).tril().log(), 0.3))[1]
+F.scaled_dot_product_attention(x3, x3, x3, dropout_p=1.)
+F.scaled_dot_product_attention(x3.repeat(2, 1, 1)[None], x3[None], x3[None], enable_gqa=True)
+F.scaled_dot_product_attention(x, x, x)
+F.scaled_dot_product_attention(x3.half(), x3.half(), x3.half()).dtype is t.float16
 """)
 
 
@@ -360,21 +402,26 @@ setattr(bare, 'b', x) ; lin.to(t.int64) ; lin.train('yes') ; nn.Linear(2, 3)(x) 
 F.nll_loss(x3, t.full((2, 4), 3)) ; trained(lambda p: SGD(p, .1, weight_decay=.1), sparse=True) ; nn.Softmax(3)(x)
 nn.Module()(x) ; F.one_hot(t.tensor([]).long(), 0) ; F.one_hot(t.tensor([]).long(), -1) ; table()(t.tensor([4]))
 table()(t.tensor([-1])) ; nn.Embedding(3, 2, padding_idx=3)
-lin.load_state_dict({'odd': x, 'bias': t.ones(3)}, strict=False) ; net.get_buffer('scale') ; net.get_buffer('first.nothing')
-net.set_submodule('first.nothing.more', lin) ; net.set_submodule('', lin) ; net.set_submodule('first.nothing', lin, strict=True)
-net.set_submodule('first.one', x) ; named.pop('c') ; named['c'] ; seq[5] ; mods.pop(5) ; mods.append(x) ; named.update({'a': x})
-setattr(net, 'first', x) ; nn.Module.__setattr__(nn.Module.__new__(nn.Module), 'a', nn.Buffer(x)) ; nn.GELU('x')(x)
-F.layer_norm(x, (2,)) ; F.layer_norm(x, (3,), t.ones(2)) ; F.layer_norm(x, 3) ; F.layer_norm(x.long(), (3,)) ; F.layer_norm(x, ())
-F.layer_norm(x, (3,), t.ones(3).double()) ; F.rms_norm(x, (2,)) ; F.rms_norm(x, (3,), t.ones(2)) ; F.rms_norm(x, 3) ; F.rms_norm(x.long(), (3,))
-F.gelu(x, approximate='x') ; F.gelu(x.long()) ; F.silu(x.long()) ; F.gelu(x > 1) ; F.elu(x.long()) ; F.softplus(x.long()) ; F.logsigmoid(x.long())
-F.glu(x) ; F.glu(t.tensor(1.)) ; F.glu(x, 5) ; F.pad(x, (1,)) ; F.pad(x, (1, 1, 1, 1, 1, 1)) ; F.pad(x, (-2, -2)) ; F.pad(x3, (4, 0), 'reflect') ; F.pad(x3, (1, 1), 'odd')
-F.smooth_l1_loss(x, x, beta=-1) ; F.huber_loss(x, x, delta=0) ; F.binary_cross_entropy(x, x) ; F.binary_cross_entropy(x / 9, x[0]) ; F.l1_loss(x, x, reduction='a')
-F.binary_cross_entropy_with_logits(x, x[0]) ; F.kl_div(x, x, reduction='a') ; F.cosine_similarity(x, t.ones(2, 4)) ; F.normalize(x, dim=3)
-F.scaled_dot_product_attention(x, x, x, x.long()) ; F.scaled_dot_product_attention(x, x[:, :2], x) ; F.scaled_dot_product_attention(x[0], x, x)
-F.scaled_dot_product_attention(x, x.double(), x) ; F.scaled_dot_product_attention(x, x, x, t.ones(3, 3).bool()) ; F.scaled_dot_product_attention(x, x, x, dropout_p=1.5)
-F.scaled_dot_product_attention(x.long(), x.long(), x.long()) ; F.scaled_dot_product_attention(x3.repeat(3, 1, 1)[None, :5], x3[None], x3[None], enable_gqa=True)
-nn.MultiheadAttention(5, 2) ; nn.MultiheadAttention(4, 0) ; nn.MultiheadAttention(4, 2)(x3, x3, x3, is_causal=True) ; nn.TransformerEncoderLayer(4, 2, activation='tanh')
-nn.Unflatten(1, (2, 2))(x) ; nn.LayerNorm(4)(x)
+lin.load_state_dict({'odd': x, 'bias': t.ones(3)}, strict=False) ; net.get_buffer('scale')
+net.get_buffer('first.nothing') ; net.set_submodule('first.nothing.more', lin) ; net.set_submodule('', lin)
+net.set_submodule('first.nothing', lin, strict=True) ; net.set_submodule('first.one', x) ; named.pop('c') ; named['c']
+seq[5] ; mods.pop(5) ; mods.append(x) ; named.update({'a': x}) ; setattr(net, 'first', x)
+nn.Module.__setattr__(nn.Module.__new__(nn.Module), 'a', nn.Buffer(x)) ; nn.GELU('x')(x) ; F.layer_norm(x, (2,))
+F.layer_norm(x, (3,), t.ones(2)) ; F.layer_norm(x, 3) ; F.layer_norm(x.long(), (3,)) ; F.layer_norm(x, ())
+F.layer_norm(x, (3,), t.ones(3).double()) ; F.rms_norm(x, (2,)) ; F.rms_norm(x, (3,), t.ones(2)) ; F.rms_norm(x, 3)
+F.rms_norm(x.long(), (3,)) ; F.gelu(x, approximate='x') ; F.gelu(x.long()) ; F.silu(x.long()) ; F.gelu(x > 1)
+F.elu(x.long()) ; F.softplus(x.long()) ; F.logsigmoid(x.long()) ; F.glu(x) ; F.glu(t.tensor(1.)) ; F.glu(x, 5)
+F.pad(x, (1,)) ; F.pad(x, (1, 1, 1, 1, 1, 1)) ; F.pad(x, (-2, -2)) ; F.pad(x3, (4, 0), 'reflect')
+F.pad(x3, (1, 1), 'odd') ; F.smooth_l1_loss(x, x, beta=-1) ; F.huber_loss(x, x, delta=0)
+F.binary_cross_entropy(x, x) ; F.binary_cross_entropy(x / 9, x[0]) ; F.l1_loss(x, x, reduction='a')
+F.binary_cross_entropy_with_logits(x, x[0]) ; F.kl_div(x, x, reduction='a') ; F.cosine_similarity(x, t.ones(2, 4))
+F.normalize(x, dim=3) ; F.scaled_dot_product_attention(x, x, x, x.long())
+F.scaled_dot_product_attention(x, x[:, :2], x) ; F.scaled_dot_product_attention(x[0], x, x)
+F.scaled_dot_product_attention(x, x.double(), x) ; F.scaled_dot_product_attention(x, x, x, t.ones(3, 3).bool())
+F.scaled_dot_product_attention(x, x, x, dropout_p=1.5) ; F.scaled_dot_product_attention(x.long(), x.long(), x.long())
+F.scaled_dot_product_attention(x3.repeat(3, 1, 1)[None, :5], x3[None], x3[None], enable_gqa=True)
+nn.MultiheadAttention(5, 2) ; nn.MultiheadAttention(4, 0) ; nn.MultiheadAttention(4, 2)(x3, x3, x3, is_causal=True)
+nn.TransformerEncoderLayer(4, 2, activation='tanh') ; nn.Unflatten(1, (2, 2))(x) ; nn.LayerNorm(4)(x)
 """)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..backend import Array, by_blocks, erf, namespace
+from ..backend import Array, by_blocks, erf, namespace, quiet
 from ..ops import functions
 from ..ops.activation import floats
 from ..ops.elementwise import sigmoid, tanh
@@ -20,6 +20,7 @@ class Gated(Fused):
     step: ClassVar[Any]  # c of x
     pull: ClassVar[Any]  # gx of x, c and g
 
+    @quiet
     def forward(self, x: Array) -> Array:
         c = self.step(x)
         self.save(c)
