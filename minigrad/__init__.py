@@ -300,6 +300,19 @@ __all__ = [
 ]
 # fmt: on
 
+
+def _spell() -> None:
+    from types import FunctionType
+
+    from .spelling import as_torch_spells
+
+    for name in __all__:
+        if isinstance(f := globals()[name], FunctionType):
+            globals()[name] = as_torch_spells(f)
+
+
+_spell()
+
 if not TYPE_CHECKING:  # a type checker shall report unknown names itself
     _nearest = missing(__name__)
 

@@ -6,6 +6,7 @@ a base of Tensor; at run time its contents are put into Tensor itself by the las
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any
 
 from . import core, dtypes, fused
@@ -25,6 +26,7 @@ from .ops import (
     sorting,
 )
 from .ops.convert import cast
+from .spelling import as_torch_spells
 from .tensor import Tensor
 
 
@@ -315,7 +317,8 @@ def _install() -> None:
     ours = {"__module__", "__dict__", "__weakref__", "__doc__", "__hash__", "__firstlineno__", "__static_attributes__"}
     for name, value in vars(TensorMethods).items():
         if name not in ours:
-            setattr(Tensor, name, value)
+            public = isinstance(value, FunctionType) and not name.startswith("__")
+            setattr(Tensor, name, as_torch_spells(value) if public else value)
 
 
 _install()

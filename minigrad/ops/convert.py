@@ -98,11 +98,11 @@ def floating(x: Tensor) -> Tensor:
     return x if x.array.dtype.kind == "f" else cast(x, default_float())
 
 
-def promote_types(a: dtypes.dtype, b: dtypes.dtype) -> dtypes.dtype:
+def promote_types(type1: dtypes.dtype, type2: dtypes.dtype) -> dtypes.dtype:
     """The common type of two dtypes (torch.promote_types)."""
-    return dtypes.ours(dtypes.promote(a.numpy, b.numpy))
+    return dtypes.ours(dtypes.promote(type1.numpy, type2.numpy))
 
 
-def result_type(a: Any, b: Any) -> dtypes.dtype:
-    """The type of an operation on a and b, tensors or numbers (torch.result_type)."""
-    return dtypes.ours(dtypes.result_type(a, b))
+def result_type(tensor1: Any, tensor2: Any) -> dtypes.dtype:
+    """The type of an operation on two tensors or numbers (torch.result_type)."""
+    return dtypes.ours(dtypes.result_type(tensor1, tensor2))

@@ -521,4 +521,13 @@ sign = _step("sign", "sign")
 floor = _step("floor", "floor")
 ceil = _step("ceil", "ceil")
 trunc = _step("trunc", "trunc")
-round = _step("round", "rint")
+_round = _step("round", "rint")
+
+
+def round(x: Tensor, *, decimals: int = 0) -> Tensor:
+    """x to so many decimals, halves to the even neighbour (torch.round); the gradient is zero."""
+    if decimals == 0 or x.array.dtype.kind != "f":
+        return _round(x)
+    scale = 10 ** max(decimals, -decimals)
+    y = _round(mul(x, scale)) / scale if decimals > 0 else _round(x / scale) * scale
+    return named("Round", y, variant=1)

@@ -229,15 +229,17 @@ def reshape_like(x: Tensor, other: Tensor) -> Tensor:
     return Reshape.apply(x, to=other.array.shape)
 
 
-def take_along_dim(x: Tensor, index: Tensor, dim: int) -> Tensor:
-    """gather, where index broadcasts to x except along dim (torch.take_along_dim)."""
+def take_along_dim(x: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """gather, where indices broadcast to x except along dim; without dim, from the flattened x (torch.take_along_dim)."""
+    if dim is None:
+        return gather(Reshape.apply(x, to=(x.numel(),)), 0, Reshape.apply(indices, to=(indices.numel(),)))
     axis = axis_of(x, dim, "take_along_dim")
-    if index.ndim != x.ndim:
+    if indices.ndim != x.ndim:
         raise RuntimeError(
-            f"take_along_dim(): input and indices should have the same number of dimensions, got {x.ndim} and {index.ndim}"
+            f"take_along_dim(): input and indices should have the same number of dimensions, got {x.ndim} and {indices.ndim}"
         )
-    to = tuple(index.array.shape[i] if i == axis else n for i, n in enumerate(x.array.shape))
-    return gather(x, axis, broadcast_to(index, to))
+    to = tuple(indices.array.shape[i] if i == axis else n for i, n in enumerate(x.array.shape))
+    return gather(x, axis, broadcast_to(indices, to))
 
 
 def scatter_add(x: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:

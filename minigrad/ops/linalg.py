@@ -87,35 +87,35 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     return named("UnsafeView", MatMul.apply(x, y))
 
 
-def mm(x: Tensor, y: Tensor) -> Tensor:
+def mm(x: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices (torch.mm)."""
-    if x.ndim != 2 or y.ndim != 2:
+    if x.ndim != 2 or mat2.ndim != 2:
         raise RuntimeError(
-            f"mm: both must be matrices, got {x.ndim}-d and {y.ndim}-d tensors; matmul takes more dimensions"
+            f"mm: both must be matrices, got {x.ndim}-d and {mat2.ndim}-d tensors; matmul takes more dimensions"
         )
-    return matmul(x, y)
+    return matmul(x, mat2)
 
 
-def bmm(x: Tensor, y: Tensor) -> Tensor:
+def bmm(x: Tensor, mat2: Tensor) -> Tensor:
     """The products of two batches of matrices, (B, M, K) and (B, K, N) (torch.bmm)."""
-    if x.ndim != 3 or y.ndim != 3 or x.shape[0] != y.shape[0]:
-        raise RuntimeError(f"bmm: both must be (B, ., .) with the same B, got {tuple(x.shape)} and {tuple(y.shape)}")
-    return named("Bmm", matmul(x, y))
+    if x.ndim != 3 or mat2.ndim != 3 or x.shape[0] != mat2.shape[0]:
+        raise RuntimeError(f"bmm: both must be (B, ., .) with the same B, got {tuple(x.shape)} and {tuple(mat2.shape)}")
+    return named("Bmm", matmul(x, mat2))
 
 
-def dot(x: Tensor, y: Tensor) -> Tensor:
+def dot(x: Tensor, tensor: Tensor) -> Tensor:
     """Σ xᵢ yᵢ of two vectors (torch.dot)."""
-    if x.ndim != 1 or y.ndim != 1:
-        raise RuntimeError(f"dot: 1D tensors expected, but got {x.ndim}D and {y.ndim}D tensors")
-    return matmul(x, y)
+    if x.ndim != 1 or tensor.ndim != 1:
+        raise RuntimeError(f"dot: 1D tensors expected, but got {x.ndim}D and {tensor.ndim}D tensors")
+    return matmul(x, tensor)
 
 
-def outer(x: Tensor, y: Tensor) -> Tensor:
+def outer(x: Tensor, vec2: Tensor) -> Tensor:
     """xᵢ yⱼ of two vectors (torch.outer)."""
-    if x.ndim != 1 or y.ndim != 1:
-        raise RuntimeError(f"outer: 1D tensors expected, but got {x.ndim}D and {y.ndim}D tensors")
-    dtype = result_type(x, y)
-    return mul(Reshape.apply(cast(x, dtype), to=(x.numel(), 1)), cast(y, dtype))
+    if x.ndim != 1 or vec2.ndim != 1:
+        raise RuntimeError(f"outer: 1D tensors expected, but got {x.ndim}D and {vec2.ndim}D tensors")
+    dtype = result_type(x, vec2)
+    return mul(Reshape.apply(cast(x, dtype), to=(x.numel(), 1)), cast(vec2, dtype))
 
 
 def mv(x: Tensor, vec: Tensor) -> Tensor:

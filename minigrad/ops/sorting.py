@@ -165,7 +165,9 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
     return wrap(counts.astype(np.float32) if weights is not None and weights.array.dtype == np.float32 else counts)
 
 
-def searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = False, right: bool = False) -> Tensor:
+def searchsorted(
+    sorted_sequence: Tensor, values: Any, *, out_int32: bool = False, right: bool = False, side: str | None = None
+) -> Tensor:
     """Where each value would have to go into an ascending sequence: before its equals, or after them (torch.searchsorted).
 
     Shapes: (N,) and any shape; or (..., N) and (..., M), row by row.
@@ -175,7 +177,7 @@ def searchsorted(sorted_sequence: Tensor, values: Any, *, out_int32: bool = Fals
     if places.ndim == 0:
         raise RuntimeError("searchsorted: the sequence must have at least one dimension, got a 0-d tensor")
     xp = namespace(places, wanted)
-    side = "right" if right else "left"
+    side = side or ("right" if right else "left")
     if places.ndim == 1:
         found = xp.searchsorted(places, wanted, side=side)
     else:
