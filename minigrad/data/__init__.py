@@ -1,29 +1,21 @@
 """From text to batches: text → tokens → windows → loader."""
 
-from .loader import (
-    create_dataloader,
-    create_dataloader_v1,
-    DataLoader,
-    default_collate,
-    default_convert,
-    get_worker_info,
-)
-from .text import fetch_verdict_text, offline_text, read_text
-from .tokenizer import CompactTokenizer, GPTTokenizer, gpt2_tokenizer
-from .windows import (
-    GPTDatasetV1,
-    WindowDataset,
-    sliding_windows,
-)
-
 from .datasets import (
     ChainDataset,
     ConcatDataset,
     Dataset,
     IterableDataset,
-    random_split,
     Subset,
     TensorDataset,
+    random_split,
+)
+from .loader import (
+    DataLoader,
+    create_dataloader,
+    create_dataloader_v1,
+    default_collate,
+    default_convert,
+    get_worker_info,
 )
 from .samplers import (
     BatchSampler,
@@ -32,6 +24,13 @@ from .samplers import (
     SequentialSampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
+)
+from .text import fetch_verdict_text, offline_text, read_text
+from .tokenizer import CompactTokenizer, GPTTokenizer, gpt2_tokenizer
+from .windows import (
+    GPTDatasetV1,
+    WindowDataset,
+    sliding_windows,
 )
 
 __all__ = [
