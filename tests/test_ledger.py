@@ -376,6 +376,14 @@ def trained(make: Callable[[Any, list[Any]], Any]) -> Callable[..., Any]:
     return code
 
 
+def clipped(t: Any, *gradients: Any) -> list[Any]:
+    """The gradients, clipped, and their norm: in float32, torch adds it up in an order that everything after depends on."""
+    params = [t.zeros_like(g, requires_grad=True) for g in gradients]
+    for p, g in zip(params, gradients, strict=True):
+        p.grad = g.clone()
+    return [t.nn.utils.clip_grad_norm_(params, 1.0), *(p.grad for p in params)]
+
+
 def trained_table(t: Any, table: Any, ids: Any, gradients: Any) -> Any:
     """The main job: look up, scatter-add, SGD; one step per batch."""
     optimizer = t.optim.SGD([table.requires_grad_()], lr=0.1)
@@ -389,6 +397,17 @@ def trained_table(t: Any, table: Any, ids: Any, gradients: Any) -> Any:
 def first_weights(t: Any) -> list[Any]:
     layer = t.nn.Linear(129, 70)
     return [t.nn.Embedding(300, 17).weight, layer.weight, layer.bias]
+
+
+def initialised(t: Any) -> list[Any]:
+    init = t.nn.init
+    return [
+        init.kaiming_normal_(t.empty(70, 30), mode="fan_out", nonlinearity="relu"),
+        init.xavier_normal_(t.empty(9, 5)),
+        init.trunc_normal_(t.empty(100, 30), std=0.02),
+        init.trunc_normal_(t.empty(3000)),
+        init.trunc_normal_(t.empty(100, 30), a=1.0, b=3.0),
+    ]
 
 
 def linspace64(t: Any, start: Any, length: Any) -> Any:
@@ -683,6 +702,11 @@ STEPS = [
         trained(lambda o, p: o.Adam(p, lr=0.01)), of(ROW, ROWS, draw=normals), 3, of_adam),
     Row("AdamW, 10 steps, in ulp of |p| + 10 lr",
         trained(lambda o, p: o.AdamW(p, lr=0.01)), of(ROW, ROWS, draw=normals), 3, of_adam),
+    Row("RMSprop, 10 steps, in ulp of |p| + 100 lr",
+        trained(lambda o, p: o.RMSprop(p, lr=0.01)), of(ROW, ROWS, draw=normals), 3, lambda p, g: np.abs(p) + 1),
+    Row("Adagrad, 10 steps, in ulp of |p| + 10 lr",
+        trained(lambda o, p: o.Adagrad(p, lr=0.01)), of(ROW, ROWS, draw=normals), 3, of_adam),
+    Row("clip_grad_norm_", clipped, of(ROWS, (N,), draw=normals)),
     Row("embedding and SGD, 5 steps, in ulp of |p| + Σ|lr g|", trained_table, batches, 3, of_trained_table),
 ]
 
@@ -708,6 +732,7 @@ AVX = [  # torch's kernels for AVX2 and AVX512 have a logarithm, sine and cosine
     Row("uniform_, normal_", drawn(lambda t: [t.empty(N).uniform_(-0.3, 0.7), t.empty(N).normal_(3, 0.02)]), seed),
     Row("normal_, uniform_ into a transposed tensor", drawn(into_transposed), seed),
     Row("Embedding's and Linear's first weights", drawn(first_weights), seed),
+    Row("nn.init: kaiming_normal_, xavier_normal_, trunc_normal_", drawn(initialised), seed),
     Row("linspace", lambda t, a, n: t.linspace(a.item(), a.item() + n.item(), 1003), bounds),
 ]
 
