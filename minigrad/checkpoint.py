@@ -39,6 +39,7 @@ _STORED = {
     "BOOL": "bool", "U8": "uint8", "U16": "uint16", "U32": "uint32", "U64": "uint64", "I8": "int8", "I16": "int16",
     "I32": "int32", "I64": "int64", "F16": "float16", "F32": "float32", "F64": "float64", "BF16": "uint16",
 }  # fmt: skip
+_HEADER = 100_000_000  # bytes: more are refused by everyone's readers
 _SEQUENCES: dict[str, Callable[[Any], Any]] = {"tuple": tuple, "set": set, "Size": Size}
 _MAPPINGS: dict[str, Callable[[Any], Any]] = {
     "dict": dict,
@@ -68,7 +69,7 @@ def save(obj: Any, f: Any) -> None:
 
     Raises:
         TypeError: there is something else inside; says where.
-        ValueError: a container contains itself.
+        ValueError: a container contains itself, or what is no tensor takes more than 100 MB.
         RuntimeError: the folder does not exist.
     """
     from safetensors.numpy import save as serialize
@@ -77,6 +78,10 @@ def save(obj: Any, f: Any) -> None:
     structure = json.dumps(writer.describe(obj, ()), separators=(",", ":"))
     metadata = {"format": "pt", "minigrad": structure, "minigrad.crc32": _checksum(structure, writer.tensors)}
     content = serialize(writer.tensors, metadata)
+    if (size := int.from_bytes(content[:8], "little")) > _HEADER:
+        raise ValueError(
+            f"save: all but the tensors takes {size:,} bytes, and the format has room for {_HEADER:,}: make tensors of long lists"
+        )
     if hasattr(f, "write"):
         f.write(content)
         return

@@ -341,6 +341,16 @@ def test_a_structure_inside_itself_is_refused() -> None:
     assert through([twice, twice]) == [[1], [1]]
 
 
+def test_lists_too_long_for_the_format_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minigrad.checkpoint._HEADER", 10_000)
+    mg.save({"losses": [0.5] * 1000, "w": mg.ones(10_000)}, tmp_path / "f")
+    with pytest.raises(ValueError, match="make tensors of long lists"):
+        mg.save({"losses": [0.5] * 10_000}, tmp_path / "f")
+    assert len(mg.load(tmp_path / "f")["losses"]) == 1000 and os.listdir(tmp_path) == ["f"]
+
+
 @pytest.mark.parametrize("kind", ["zip", "legacy", "tar", "pickle"])
 def test_a_pickle_is_refused_and_never_opened(tmp_path: Path, kind: str) -> None:
     class Evil:
