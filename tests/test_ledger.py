@@ -359,6 +359,22 @@ def variance(t: Any, x: Any) -> Any:
     return x.var(-1)
 
 
+def functional(name: str, **options: Any) -> Callable[..., Any]:
+    return lambda t, *xs: getattr(t.nn.functional, name)(*xs, **options)
+
+
+def layer_norm(t: Any, x: Any) -> Any:
+    return t.nn.functional.layer_norm(x, x.shape[-1:])
+
+
+def rms_norm(t: Any, x: Any) -> Any:
+    return t.nn.functional.rms_norm(x, x.shape[-1:])
+
+
+def attention(t: Any, q: Any, k: Any, v: Any) -> Any:
+    return t.nn.functional.scaled_dot_product_attention(q, k, v)
+
+
 def part(i: int, code: Callable[..., Any]) -> Callable[..., Any]:
     return lambda t, *tensors: code(t, *tensors)[i]
 
@@ -473,6 +489,23 @@ def of_log_softmax(x: np.ndarray) -> np.ndarray:
 
 def of_log_softmax_gradient(x: np.ndarray, g: np.ndarray) -> np.ndarray:
     return np.abs(g) + probabilities(x) * np.abs(g).sum(-1, keepdims=True)
+
+
+def normalised(x: np.ndarray) -> np.ndarray:
+    return (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+
+
+def of_layer_norm(x: np.ndarray) -> np.ndarray:
+    return 1 + np.abs(normalised(x))
+
+
+def of_layer_norm_gradient(x: np.ndarray, g: np.ndarray) -> np.ndarray:
+    n, g = np.abs(normalised(x)), np.abs(g)
+    return (g + g.mean(-1, keepdims=True) + n * (g * n).mean(-1, keepdims=True)) / x.std(-1, keepdims=True)
+
+
+def of_attention(q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return probabilities(q @ k.swapaxes(-1, -2) / q.shape[-1] ** 0.5) @ np.abs(v)
 
 
 def of_losses(x: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -678,6 +711,41 @@ SOFTMAX = [
     Row("mse_loss", lambda t, x, y: t.nn.functional.mse_loss(x, y), of(LINE, LINE), 2),
 ]
 
+NETWORKS = [
+    Row("erf", lambda t, x: t.erf(x), anything_and(-5, 5), 3),
+    Row("erf: gradient", gradient(lambda t, x: t.erf(x)), and_g(between(-5, 5)), 8),
+    Row("gelu, in ulp of x (torch's erf here is a short formula)", functional("gelu"), between(-6, 6), 8, abs),
+    Row("gelu: gradient, in ulp of g", gradient(functional("gelu")), and_g(between(-6, 6)), 8, of_g),
+    Row("gelu by tanh, in ulp of x", functional("gelu", approximate="tanh"), between(-6, 6), 2, abs),
+    Row("gelu by tanh: gradient, in ulp of g (1 - tanh² times 35)",
+        gradient(functional("gelu", approximate="tanh")), and_g(between(-6, 6)), 48, of_g),
+    Row("silu", functional("silu"), between(-87, 20), 6),
+    Row("silu: gradient, in ulp of g", gradient(functional("silu")), and_g(between(-20, 20)), 12, of_g),
+    Row("leaky_relu", functional("leaky_relu"), anything),
+    Row("leaky_relu: gradient", gradient(functional("leaky_relu")), and_g(of(LINE))),
+    Row("elu", functional("elu"), anything, 3),
+    Row("elu: gradient", gradient(functional("elu")), and_g(between(-9, 9)), 5),
+    Row("softplus", functional("softplus"), anything_and(-30, 30), 6),
+    Row("logsigmoid", functional("logsigmoid"), anything_and(-30, 30), 6),
+    Row("layer_norm, in ulp of 1 + |y|", layer_norm, of(WIDE, draw=normals), 5, of_layer_norm),
+    Row("layer_norm: gradient, in ulp of |g| + mean |g| + |n| mean |g n|, over the deviation",
+        gradient(layer_norm), of(WIDE, WIDE, draw=normals), 6, of_layer_norm_gradient),
+    Row("rms_norm", rms_norm, of(WIDE, draw=normals), 5),
+    Row("normalize", functional("normalize"), of(WIDE, draw=normals), 5),
+    Row("pad", lambda t, x: [t.nn.functional.pad(x, (1, -2), value=2.0),
+                             t.nn.functional.pad(x, (3, 2), "reflect")], of(CUBE, draw=bits)),
+    Row("pad: gradient", gradient(lambda t, x: t.nn.functional.pad(x, (3, 0))), of((40, 30), (40, 33))),
+    Row("l1_loss, smooth_l1_loss, huber_loss of each", lambda t, x, y: [
+        getattr(t.nn.functional, f"{name}_loss")(x, y, reduction="none") for name in ("l1", "smooth_l1", "huber")],
+        of(LINE, LINE), 2),
+    Row("binary_cross_entropy_with_logits of each, in ulp of 1 + |x|",
+        lambda t, x, y: t.nn.functional.binary_cross_entropy_with_logits(x, y.sigmoid(), reduction="none"),
+        of(LINE, LINE, draw=normals), 4, lambda x, y: 1 + abs(x)),
+    Row("scaled_dot_product_attention, in ulp of softmax |v|",
+        attention, of((4, 50, 16), (4, 60, 16), (4, 60, 8), draw=normals), 16, of_attention),
+    Row("gumbel_softmax", drawn(lambda t: t.nn.functional.gumbel_softmax(t.randn(40, 50))), seed, 30),
+]
+
 PRODUCTS = [  # of sums of 517 or 530 terms, whose order NumPy lets its number of threads decide: 0 to 12 ulp were measured
     Row("x @ y, in ulp of |x| @ |y|", product, of(*MATRICES[:2]), 16, absolute(lambda x, y: x @ y)),
     Row("x @ y: gradient in x, in ulp of |g| @ |yᵀ|",
@@ -745,7 +813,8 @@ CREATION = [
 ]
 
 LEDGER = [
-    *TABLES, *MOVEMENTS, *CASTS, *ARITHMETIC, *FUNCTIONS, *REDUCTIONS, *SOFTMAX, *PRODUCTS, *STEPS, *STREAM, *AVX, *CREATION,
+    *TABLES, *MOVEMENTS, *CASTS, *ARITHMETIC, *FUNCTIONS, *REDUCTIONS, *SOFTMAX, *NETWORKS, *PRODUCTS, *STEPS, *STREAM, *AVX,
+    *CREATION,
 ]
 # fmt: on
 

@@ -26,10 +26,24 @@ def into(x: Tensor, y: Tensor, inplace: bool, name: str) -> Tensor:
     return x.rewrite(y, x.before_write(name), name) if inplace else y
 
 
+class LeakyRelu(Op):
+    """y = x where x > 0, else αx; gx = g, or αg"""
+
+    fresh = True
+    slope: float
+
+    @quiet
+    def forward(self, x: Array) -> Array:
+        return namespace(x).where(x > 0, x, x * self.slope)
+
+    def backward(self, g: Tensor) -> Gradients:
+        (x,) = self.inputs
+        return (where(gt(x, 0), g, g * self.slope),)
+
+
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope x (torch.nn.functional.leaky_relu)."""
-    x = floats("leaky_relu", input)
-    return into(x, named("LeakyRelu", where(gt(x, 0), x, x * negative_slope)), inplace, "leaky_relu")
+    return into(input, LeakyRelu.apply(floats("leaky_relu", input), slope=negative_slope), inplace, "leaky_relu")
 
 
 class Elu(Op):
