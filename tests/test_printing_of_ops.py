@@ -43,6 +43,23 @@ x.grad | x.is_leaf | (x * 2).is_leaf | x.grad_fn | (x + 1).requires_grad | x[0].
 x.numel() | x.ndim | x.dtype | x.device | len(x) | v[:0] | v[:0].sum() | x[:0] * 2 | x.expand(2, 2, 3) + 1
 (x * 2).sum().sqrt() | (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True) | x.softmax(-1) @ w
 x.exp().sum(-1).log().mean() | t.ones(2) | t.zeros(2, requires_grad=True) | t.arange(3)
+x.cumsum(0) | x.cumprod(1) | x.prod() | x.prod(1) | x.logsumexp(1) | x.topk(2) | x.topk(1, 0, largest=False)
+x.sort() | x.sort(0, True) | x.argsort() | x.median() | x.median(1) | t.flip(x, (0,)) | x.flip(1) | x.roll(1)
+x.roll(1, 0) | x.repeat_interleave(2) | x.repeat_interleave(2, 1) | x.repeat_interleave(i + 1, 0)
+t.einsum('ij,jk->ik', x, w) | t.einsum('ij->ji', x) | t.einsum('i,j->ij', v, v) | t.einsum('bij,kj->bik', b, x)
+t.einsum('ii->i', x @ w) | t.einsum('ij,ij->', x, x) | t.einsum('ij->', x) | t.einsum('ij', x) | x.log1p()
+x.expm1() | x.log2() | x.log10() | x.exp2() | t.erf(x) | x.tan() | (x / 9).asin() | (x / 9).acos() | x.atan()
+x.sinh() | x.cosh() | t.atan2(x, x) | t.logaddexp(x, x) | x.fmod(2) | x.fmod(x) | t.lerp(x, v, 0.5)
+t.lerp(x, x, x) | t.addcmul(x, x, v) | t.addcdiv(x, x, v, value=2) | x.nan_to_num() | x.clamp_min(1)
+x.clamp_max(x) | x.diagonal() | t.diag(x) | t.diag(v) | t.diag_embed(x) | t.trace(x @ w) | x.movedim(0, 1)
+x.unflatten(1, (3, 1)) | x.unfold(1, 2, 1) | t.hstack([x, x]) | t.vstack([x, v]) | x.tile(2)
+t.meshgrid(v, v, indexing='ij') | t.meshgrid(v, v, indexing='xy') | t.broadcast_tensors(x, v) | i.bincount()
+t.isin(i, 1) | t.searchsorted(v.detach(), x.detach()) | x.scatter(1, j, x) | x.scatter(1, j, 2.0)
+x.index_add(0, i, x) | x.index_copy(0, i, x) | x.index_fill(1, i, 0) | x.masked_select(x > 1)
+x.masked_scatter(x > 1, x) | x.take(i) | t.mv(x, v) | t.vdot(v, v) | t.inner(x, x) | t.inner(v, v)
+t.addmm(w[0], x, w) | x.isclose(x) | x.count_nonzero() | t.where(x > 1) | x.new_zeros(2) | t.tril_indices(2, 2)
+x.round(decimals=1) | t.concat([x, x]) | x.short() | x.detach().unique(return_counts=True)
+t.baddbmm(b @ b.mT, b, b.mT)
 """
 
 IN_PLACE = """
@@ -50,6 +67,9 @@ y.add_(1) | y.mul_(2) | y.sub_(v) | y.div_(2) | y.exp_() | y.tanh_() | y.masked_
 y.zero_() | y.copy_(x) | y.clamp_(0, 1) | y.relu_() | y.neg_() | y.sqrt_() | y.pow_(2) | y += 1 | y -= v
 y *= y.detach() | y /= 2 | y[0] = 1 | y[0] = v | y[:, 0] = 0.5 | y[i] = 2 | y[x > 1] = 0 | y.tril_() | y.sigmoid_()
 y.abs_() | y.scatter_add_(1, j, x)
+y.lerp_(x, 0.5) | y.addcmul_(x, x) | y.addcdiv_(x, x) | y.log_() | y.round_() | y.floor_() | y.scatter_(1, j, 2.0)
+y.index_add_(0, i, x) | y.index_fill_(1, i, 0) | y.clamp_min_(1) | y.masked_scatter_(x > 1, x) | y.reciprocal_()
+y.square_()
 """
 
 

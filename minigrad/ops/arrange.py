@@ -72,6 +72,10 @@ def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
 def movedim(x: Tensor, source: Any, destination: Any) -> Tensor:
     """x with the axes `source` at the places `destination`, the others in their order (torch.movedim); a view."""
     start, end = ([axis_of(x, d, "movedim") for d in ints((dims,))] for dims in (source, destination))
+    if isinstance(source, int) != isinstance(destination, int):
+        raise TypeError(
+            f"movedim: source and destination must be two ints or two tuples, got {source} and {destination}"
+        )
     if len(start) != len(end) or len(set(start)) < len(start) or len(set(end)) < len(end):
         raise RuntimeError(f"movedim: {source} to {destination}: as many places as axes are needed, each once")
     order = [axis for axis in range(x.ndim) if axis not in start]
@@ -106,12 +110,17 @@ def _at_least(n: int, x: Tensor) -> Tensor:
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors joined along dimension 1, vectors along their only one (torch.hstack)."""
     xs = [_at_least(1, x) for x in tensors]
-    return cat(xs, 0 if xs and xs[0].ndim == 1 else 1)
+    if not xs:
+        raise RuntimeError("hstack expects a non-empty list of Tensors")
+    return cat(xs, 0 if xs[0].ndim == 1 else 1)
 
 
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """Tensors joined along dimension 0, vectors as rows (torch.vstack)."""
-    return cat([_at_least(2, x) for x in tensors], 0)
+    xs = [_at_least(2, x) for x in tensors]
+    if not xs:
+        raise RuntimeError("vstack expects a non-empty list of Tensors")
+    return cat(xs, 0)
 
 
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -45,7 +45,11 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
         wanted = {*output, *(label for _, later in terms[i:] for label in later)}
         y, have = _contract(y, have, x, labels, wanted)
     y, have = _summed(y, have, set(output))
-    return y if have == output and y is not operands[0] else Permute.apply(y, dims=tuple(map(have.index, output)))
+    return (
+        y
+        if have == output and (len(terms) > 1 or y is not terms[0][0])
+        else Permute.apply(y, dims=tuple(map(have.index, output)))
+    )
 
 
 def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[Labels], Labels]:

@@ -188,10 +188,13 @@ def lerp(x: Tensor, end: Tensor, weight: Operand) -> Tensor:
 
     Raises:
         RuntimeError: the dtypes differ, or the shapes do not broadcast.
+        NotImplementedError: they are of integers.
     """
     xs = [z for z in (x, end, weight) if isinstance(z, Tensor)]
     if len({z.array.dtype for z in xs}) > 1:
         raise RuntimeError(f"lerp: expected one dtype, got {', '.join(str(z.dtype) for z in xs)}")
+    if x.array.dtype.kind != "f":
+        raise NotImplementedError(f"lerp is for floating point tensors, got {x.dtype}")
     shape = broadcast_shapes("lerp", *(z.array.shape for z in xs))
     ready = [broadcast_to(z, shape) if isinstance(z, Tensor) else z for z in (x, end, weight)]
     return named("Lerp", Lerp.apply(*ready), variant=int(isinstance(weight, Tensor)))

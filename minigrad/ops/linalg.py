@@ -140,7 +140,7 @@ def inner(x: Tensor, y: Tensor) -> Tensor:
     if x.array.shape[-1] != y.array.shape[-1]:
         raise RuntimeError(f"inner: the size of last dimension must match, got {tuple(x.shape)} and {tuple(y.shape)}")
     if x.ndim == 1 and y.ndim == 1:
-        return dot(x, y)
+        return named("View", dot(x, y))
     k, lead = x.array.shape[-1], (*x.array.shape[:-1], *y.array.shape[:-1])
     rows, columns = (Reshape.apply(z, to=(prod(z.array.shape[:-1]), k)) for z in (x, y))
     return named("View", Reshape.apply(matmul(rows, matrix_transpose(columns)), to=lead))

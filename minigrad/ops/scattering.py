@@ -68,9 +68,12 @@ def _rows(name: str, x: Tensor, dim: int, index: Tensor, source: Tensor | None) 
         )
     shape = x.array.shape[:axis] + (index.numel(),) + x.array.shape[axis + 1 :]
     if source is not None and source.array.shape != shape:
-        raise RuntimeError(f"{name}(): source must have shape {shape}, got {tuple(source.shape)}")
-    ids = checked(Reshape.apply(index, to=(index.numel(),)), (x.array.shape[axis],), name, from_end=True)
-    ids = ids if isinstance(ids, Tensor) else wrap(ids)
+        wrong = IndexError if name == "index_copy" else RuntimeError
+        raise wrong(f"{name}(): source must have shape {shape}, one slice for each index, got {tuple(source.shape)}")
+    ids = Reshape.apply(index, to=(index.numel(),))
+    if name != "index_add":  # where scatter_add looks
+        inside = checked(ids, (x.array.shape[axis],), name, from_end=name == "index_fill")
+        ids = inside if isinstance(inside, Tensor) else wrap(inside)
     one = tuple(index.numel() if i == axis else 1 for i in range(x.ndim))
     return axis, broadcast_to(Reshape.apply(ids, to=one), shape)
 

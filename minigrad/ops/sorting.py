@@ -147,10 +147,13 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
     """How often 0, 1, 2, ... occur among the integers x (N,), or the sums of their weights (torch.bincount).
 
     Raises:
-        RuntimeError: x is not 1-d, not of integers, or negative somewhere; weights of another shape.
+        NotImplementedError: x is not of integers.
+        RuntimeError: x is not 1-d, or negative somewhere; weights of another shape.
     """
-    if x.ndim != 1 or x.array.dtype.kind not in "iu" or bool((x.array < 0).any()):
-        what = "a negative one" if x.ndim == 1 and x.array.dtype.kind == "i" else f"{x.dtype} of shape {tuple(x.shape)}"
+    if x.array.dtype.kind not in "iu":
+        raise NotImplementedError(f"bincount is for integers, got {x.dtype}")
+    if x.ndim != 1 or bool((x.array < 0).any()):
+        what = "a negative one" if x.ndim == 1 else f"shape {tuple(x.shape)}"
         raise RuntimeError(f"bincount only supports 1-d non-negative integral inputs, got {what}")
     if minlength < 0:
         raise RuntimeError(f"bincount: minlength should be >= 0, got {minlength}")
