@@ -13,17 +13,18 @@ __version__ = "0.1.0"
 
 # isort: off
 from .dtypes import (
-    Size,
     bool,
     device,
     double,
     dtype,
+    finfo,
     float16,
     float32,
     float64,
     float_ as float,
     get_default_dtype,
     half,
+    iinfo,
     int16,
     int32,
     int64,
@@ -32,6 +33,7 @@ from .dtypes import (
     long,
     set_default_dtype,
     short,
+    Size,
     uint16,
     uint32,
     uint64,
@@ -41,7 +43,11 @@ from .backend import BackendUnavailable
 from .printing import set_printoptions
 from .grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .tensor import Tensor, is_tensor, numel
-from . import core, methods
+from . import (
+    core,
+    linalg,
+    methods,
+)
 from .core import Op
 from .sparse import RowSparse
 from .random import Generator, default_generator, initial_seed, manual_seed, seed
@@ -77,16 +83,21 @@ from .ops.creation import (
 from .ops.convert import promote_types, result_type
 from .ops.elementwise import (
     abs,
+    abs as absolute,
     add,
     ceil,
     cos,
     div,
+    div as divide,
+    div as true_divide,
     exp,
     floor,
     floor_divide,
     log,
     mul,
+    mul as multiply,
     neg,
+    neg as negative,
     positive,
     pow,
     reciprocal,
@@ -100,6 +111,7 @@ from .ops.elementwise import (
     sqrt,
     square,
     sub,
+    sub as subtract,
     tanh,
     trunc,
 )
@@ -109,6 +121,7 @@ from .ops.selection import (
     bitwise_or,
     bitwise_xor,
     clamp,
+    clamp as clip,
     eq,
     ge,
     gt,
@@ -236,8 +249,11 @@ from .ops.arrange import (
     hstack,
     meshgrid,
     movedim,
+    movedim as moveaxis,
+    ravel,
     repeat_interleave,
     roll,
+    select,
     tile,
     trace,
     tril_indices,
@@ -258,6 +274,7 @@ from .ops.sorting import (
     unique,
 )
 from .ops.scattering import (
+    argwhere,
     index_add,
     index_copy,
     index_fill,
@@ -270,33 +287,35 @@ from .ops.scattering import (
 
 # fmt: off
 __all__ = [
-    "abs", "acos", "add", "addcdiv", "addcmul", "addmm", "all", "allclose", "amax", "amin", "amp", "any", "arange",
-    "are_deterministic_algorithms_enabled", "argmax", "argmin", "argsort", "as_tensor", "asin", "atan", "atan2",
-    "autocast", "autograd", "backends", "BackendUnavailable", "baddbmm", "bernoulli", "bincount", "bitwise_and",
-    "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_tensors", "broadcast_to", "bucketize",
-    "cat", "ceil", "chunk", "clamp", "clamp_max", "clamp_min", "clone", "compile", "concat", "concatenate", "cos",
-    "cosh", "count_nonzero", "cuda", "cumprod", "cumsum", "data", "default_generator", "device", "diag",
-    "diag_embed", "diagonal", "distributed", "div", "dot", "double", "dtype", "e", "einsum", "empty", "empty_like",
-    "enable_grad", "eq", "equal", "erf", "exp", "exp2", "expm1", "eye", "flatten", "flip", "float", "float16",
-    "float32", "float64", "floor", "floor_divide", "fmod", "from_numpy", "full", "full_like", "gather", "ge",
-    "Generator", "get_default_device", "get_default_dtype", "get_float32_matmul_precision", "get_num_threads",
-    "get_rng_state", "gt", "half", "hstack", "index_add", "index_copy", "index_fill", "index_select", "inf",
-    "inference_mode", "initial_seed", "inner", "int", "int16", "int32", "int64", "int8", "is_grad_enabled",
-    "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "le", "lerp", "linspace", "load", "log", "log10",
-    "log1p", "log2", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor",
-    "logsumexp", "long", "lt", "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "max",
-    "maximum", "mean", "median", "meshgrid", "min", "minimum", "mm", "movedim", "mul", "multinomial", "mv", "nan",
-    "nan_to_num", "narrow", "ne", "neg", "nn", "no_grad", "nonzero", "norm", "normal", "numel", "ones", "ones_like",
-    "Op", "optim", "outer", "permute", "pi", "positive", "pow", "prod", "promote_types", "rand", "rand_like",
-    "randint", "randn", "randn_like", "randperm", "reciprocal", "relu", "remainder", "repeat_interleave", "reshape",
-    "result_type", "roll", "round", "RowSparse", "rsqrt", "save", "scatter", "scatter_add", "searchsorted", "seed",
-    "set_default_device", "set_default_dtype", "set_float32_matmul_precision", "set_grad_enabled",
-    "set_num_interop_threads", "set_num_threads", "set_printoptions", "set_rng_state", "short", "sigmoid", "sign",
-    "sin", "sinh", "Size", "softmax", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum",
-    "swapaxes", "swapdims", "t", "take", "take_along_dim", "tan", "tanh", "Tensor", "tensor", "tile", "topk",
-    "trace", "transpose", "tril", "tril_indices", "triu", "triu_indices", "trunc", "uint16", "uint32", "uint64",
-    "uint8", "unbind", "unflatten", "unique", "unsqueeze", "use_deterministic_algorithms", "utils", "var", "vdot",
-    "vstack", "where", "zeros", "zeros_like",
+    "abs", "absolute", "acos", "add", "addcdiv", "addcmul", "addmm", "all", "allclose", "amax", "amin", "amp",
+    "any", "arange", "are_deterministic_algorithms_enabled", "argmax", "argmin", "argsort", "argwhere", "as_tensor",
+    "asin", "atan", "atan2", "autocast", "autograd", "backends", "BackendUnavailable", "baddbmm", "bernoulli",
+    "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_tensors",
+    "broadcast_to", "bucketize", "cat", "ceil", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone",
+    "compile", "concat", "concatenate", "cos", "cosh", "count_nonzero", "cuda", "cumprod", "cumsum", "data",
+    "default_generator", "device", "diag", "diag_embed", "diagonal", "distributed", "div", "divide", "dot",
+    "double", "dtype", "e", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf", "exp", "exp2",
+    "expm1", "eye", "finfo", "flatten", "flip", "float", "float16", "float32", "float64", "floor", "floor_divide",
+    "fmod", "from_numpy", "full", "full_like", "gather", "ge", "Generator", "get_default_device",
+    "get_default_dtype", "get_float32_matmul_precision", "get_num_threads", "get_rng_state", "gt", "half", "hstack",
+    "iinfo", "index_add", "index_copy", "index_fill", "index_select", "inf", "inference_mode", "initial_seed",
+    "inner", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "is_tensor", "isclose", "isfinite",
+    "isin", "isinf", "isnan", "le", "lerp", "linalg", "linspace", "load", "log", "log10", "log1p", "log2",
+    "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "long",
+    "lt", "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "max", "maximum", "mean",
+    "median", "meshgrid", "min", "minimum", "mm", "moveaxis", "movedim", "mul", "multinomial", "multiply", "mv",
+    "nan", "nan_to_num", "narrow", "ne", "neg", "negative", "nn", "no_grad", "nonzero", "norm", "normal", "numel",
+    "ones", "ones_like", "Op", "optim", "outer", "permute", "pi", "positive", "pow", "prod", "promote_types",
+    "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "ravel", "reciprocal", "relu", "remainder",
+    "repeat_interleave", "reshape", "result_type", "roll", "round", "RowSparse", "rsqrt", "save", "scatter",
+    "scatter_add", "searchsorted", "seed", "select", "set_default_device", "set_default_dtype",
+    "set_float32_matmul_precision", "set_grad_enabled", "set_num_interop_threads", "set_num_threads",
+    "set_printoptions", "set_rng_state", "short", "sigmoid", "sign", "sin", "sinh", "Size", "softmax", "sort",
+    "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "subtract", "sum", "swapaxes", "swapdims", "t",
+    "take", "take_along_dim", "tan", "tanh", "Tensor", "tensor", "tile", "topk", "trace", "transpose", "tril",
+    "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind",
+    "unflatten", "unique", "unsqueeze", "use_deterministic_algorithms", "utils", "var", "vdot", "vstack", "where",
+    "zeros", "zeros_like",
 ]
 # fmt: on
 

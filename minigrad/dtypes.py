@@ -138,6 +138,40 @@ def _kind(x: Any) -> type:
     raise TypeError(f"expected a tensor or a number, got {type(x).__name__}")
 
 
+class finfo:
+    """The limits of a floating-point dtype, by default the default one (torch.finfo): finfo(float32).min, .max, .eps, .tiny."""
+
+    def __init__(self, type: dtype | None = None):
+        kind = _default if type is None else as_numpy(type)
+        if kind.kind != "f":
+            raise TypeError(
+                f"torch.finfo() requires a floating point input type, got {type}. Use torch.iinfo for integers"
+            )
+        info = np.finfo(kind)
+        self.dtype, self.bits = ours(kind).name, info.bits
+        self.min, self.max, self.eps = float(info.min), float(info.max), float(info.eps)
+        self.tiny = self.smallest_normal = float(info.tiny)
+        self.resolution = 10.0**-info.precision
+
+    def __repr__(self) -> str:
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        return f"finfo({', '.join(f'{name}={getattr(self, name):g}' for name in names)}, dtype={self.dtype})"
+
+
+class iinfo:
+    """The limits of an integer dtype (torch.iinfo): iinfo(int32).min, .max, .bits."""
+
+    def __init__(self, type: dtype):
+        kind = as_numpy(type)
+        if kind.kind not in "iu":
+            raise TypeError(f"torch.iinfo() requires an integer input type, got {type}. Use torch.finfo for floats")
+        info = np.iinfo(kind)
+        self.dtype, self.bits, self.min, self.max = ours(kind).name, info.bits, info.min, info.max
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
+
+
 class Size(tuple[int, ...]):
     """A tensor's shape: a tuple that prints as torch.Size([2, 3])."""
 

@@ -92,7 +92,7 @@ class TensorMethods:
     sin = elementwise.sin
     cos = elementwise.cos
     relu = elementwise.relu
-    abs = __abs__ = elementwise.abs
+    abs = absolute = __abs__ = elementwise.abs
     sign = elementwise.sign
     floor = elementwise.floor
     ceil = elementwise.ceil
@@ -179,6 +179,7 @@ class TensorMethods:
     view = shape.view
     view_as = shape.view_as
     flatten = shape.flatten
+    ravel = arrange.ravel
     squeeze = shape.squeeze
     unsqueeze = shape.unsqueeze
     transpose = swapaxes = swapdims = shape.transpose
@@ -196,6 +197,7 @@ class TensorMethods:
     unbind = shape.unbind
     flip = arrange.flip
     roll = arrange.roll
+    select = arrange.select
     unflatten = arrange.unflatten
     tile = arrange.tile
     repeat_interleave = arrange.repeat_interleave
@@ -216,6 +218,7 @@ class TensorMethods:
     tril = selection.tril
     triu = selection.triu
     nonzero = indexing.nonzero
+    argwhere = scattering.argwhere
     scatter = scattering.scatter
     index_add = scattering.index_add
     index_copy = scattering.index_copy

@@ -115,9 +115,23 @@ def pad(draw: Any) -> Case:
     return np.zeros(to)[key].shape, {"key": key, "to": to}
 
 
+@st.composite
+def diagonal(draw: Any) -> Case:
+    shape = (*draw(shapes), draw(sizes), draw(sizes))[-4:]
+    return shape, {"offset": draw(st.integers(-shape[-2], shape[-1]))}
+
+
+@st.composite
+def diag_embed(draw: Any) -> Case:
+    to, params = draw(diagonal())
+    return np.zeros(to).diagonal(params["offset"], -2, -1).shape, {**params, "to": to}
+
+
 CASES: dict[tuple[str, str], st.SearchStrategy[Case]] = {
     ("Gather", "ScatterAdd"): gather() | gather_nothing(),
     ("ScatterAdd", "Gather"): scatter_add(),
+    ("Diagonal", "DiagEmbed"): diagonal(),
+    ("DiagEmbed", "Diagonal"): diag_embed(),
     ("BroadcastTo", "SumTo"): narrower().map(lambda pair: (pair[0], {"to": pair[1]})),
     ("SumTo", "BroadcastTo"): narrower().map(lambda pair: (pair[1], {"to": pair[0]})),
     ("Reshape", "Reshape"): reshape(),

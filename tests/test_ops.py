@@ -542,7 +542,11 @@ DIFFERENTIABLE: list[Row] = [
     *rows(one(), "t.sum(x)", "t.mean(x)", "t.sum(x, dim, flag)", "x.sum(several, keepdim=flag)", "x.mean(several, flag)"),
     *rows(one(), "x.sum(dtype=t.float64)", "x.mean(dim, dtype=t.float64)", "t.mean(x, dim=dim, keepdim=flag)"),
     *rows(one("nonzero"), "x.norm()", "t.norm(x, 1, dim)", "x.norm(2, dim, keepdim=flag)"),
-    *rows(one(full=True), "x.norm(float('inf'), dim)"),
+    *rows(one("nonzero"), "x.norm(p='fro', dim=dim)", "t.linalg.norm(x)"),
+    *rows(one("nonzero", full=True), "t.norm(x, 3, dim, flag)", "x.norm(0.5)", "t.linalg.vector_norm(x, 3, dim)"),
+    *rows(one("nonzero", full=True), "x.norm(1.5, several or None)"),
+    *rows(one("nonzero"), "t.linalg.norm(x, dim=dim, keepdim=flag)", "t.linalg.norm(x, 1, dim)"),
+    *rows(one(full=True), "x.norm(float('inf'), dim)", "t.norm(x, -float('inf'), dim)"),
     *rows(several_numbers(), "t.var(x)", "t.std(x)", "x.var(several or None, keepdim=flag)", "x.std(several or None, keepdim=flag)"),
     *rows(several_numbers(), "x.var(dim, unbiased=flag)", "x.std(dim, unbiased=flag)", "x.var(flag)", "x.var(dim, correction=0)"),
     *rows(one(full=True), "t.max(x)", "t.min(x)", "t.max(x, dim, flag)", "t.min(x, dim, keepdim=flag)"),
@@ -603,6 +607,8 @@ DIFFERENTIABLE: list[Row] = [
     *rows(rolls(), "t.roll(x, c)", "t.roll(x, c, dim)", "x.roll(by, along)", "t.movedim(x, source, places)", "x.moveaxis(dim, 0)"),
     *rows(rolls(), "t.repeat_interleave(x, n, dim)", "x.repeat_interleave(many, dim)", "x.repeat_interleave(n)", "t.tile(x, (n, 2))"),
     *rows(rolls(), "x.tile(2)", "x.swapdims(dim, 0)", "t.swapaxes(x, 0, dim)", "x.unflatten(dim, (-1, x.shape[dim] or 1))"),
+    *rows(rolls(), "t.ravel(x)", "t.select(x, dim, 0) if x.shape[dim] else x", "x.select(dim, -1) if x.shape[dim] else x"),
+    *rows(rolls(), "t.absolute(x)", "t.clip(x, -1, 1)", "t.moveaxis(x, dim, 0)"),
     *rows(windows(), "x.unfold(dim, size, step)"),
     *rows(diagonals(), "t.diagonal(x, k, a, b)", "x.diagonal()", "t.diag_embed(x, k)", "t.diag_embed(x, k, 0, -2)", "t.diag(v, k)"),
     *rows(diagonals(), "t.diag(m, k)", "t.trace(m)", "x.unflatten(-1, (1, x.shape[-1]))"),
@@ -697,6 +703,8 @@ WITHOUT_GRADIENT: list[Row] = [
     *rows(
         one(),
         "t.count_nonzero(x)",
+        "t.argwhere(x)",
+        "x.detach().norm(0, dim)",
         "x.count_nonzero(dim)",
         "t.isin(x, x.flatten()[:2])",
         "t.isin(x, 1, invert=flag)",
@@ -1060,6 +1068,8 @@ t.zeros(0) ; t.ones(2, dtype=t.int64) ; t.ones(t.Size([2, 1])) ; t.empty(2, 3).s
 t.zeros(size=(2,)) ; t.ones(size=(2, 2), dtype=t.bool) ; t.zeros_like(t.arange(3))
 t.ones_like(t.ones(2, 3, dtype=t.float64)) ; t.zeros_like(t.arange(3), dtype=t.float32) ; t.full_like(t.arange(3), 7)
 t.full_like(t.arange(3), 2.5) ; t.full_like(t.arange(3), 2.5, dtype=t.float32) ; t.empty_like(t.ones(2)).shape
+t.tensor([t.inf, -t.inf, t.nan, t.pi, t.e]) ; t.tensor(t.finfo(t.float16).resolution) ; t.finfo(t.float64).max ; t.iinfo(t.uint8).max
+t.finfo(t.float32).tiny ; t.iinfo(t.int16).bits ; str(t.finfo()) ; str(t.iinfo(t.int64)) ; t.finfo(t.float64).resolution
 t.zeros(2, requires_grad=True) ; t.tensor([1.0], requires_grad=True) ; t.arange(3.0, requires_grad=True)
 t.eye(2, requires_grad=True) ; t.randint(0, 1, (3,)) ; t.randperm(0) ; t.rand(0, 3) ; t.randn(2, 0) ; t.randperm(1)
 t.rand_like(t.ones(0)) ; t.tensor([1, 2]).float() ; t.tril_indices(3, 4) ; t.triu_indices(3, 3, 1)
@@ -1102,43 +1112,42 @@ def test_views_share_memory_as_in_torch(code: str) -> None:
 # ------------------------------------------------------------------------------------------------------------- errors
 
 ERRORS = listed(r"""
-x + v4 ; x * t.ones(3, 2) ; x / 'a' ; x + None ; x + [1, 2, 3] ; x == t.ones(5) ; t.maximum(x, v4)
-t.where(m, x, v4) ; t.where(x, x, x) ; t.where(i, x, x) ; x.masked_fill(x, 0) ; x.masked_fill(m4, 0)
-x.masked_fill(m, v) ; m - m ; 1 - m ; -m ; m - 1 ; i // 0 ; i % 0 ; i ** -1 ; x & x ; x | 1 ; ~x ; x.clamp()
-t.div(x, x, rounding_mode='up') ; t.exp(2.0) ; x.pow('a') ; t.maximum(x, 1) ; x ** None ; x.sum(2) ; x.sum(-3)
-x.sum((0, 0)) ; x.sum((0, -2)) ; x.mean(5) ; i.mean() ; i.var() ; m.mean() ; x.max(2) ; x.argmax(2) ; x.amax(3)
-x.any(2) ; e.max() ; e.min() ; e.argmax() ; e.argmin() ; e.max(0) ; e.amax() ; e.amax(0) ; e.argmax(0) ; x.sum('a')
-x.softmax(2) ; i.softmax(0) ; t.softmax(m, 0) ; t.log_softmax(x, -3) ; x.sum(1.5) ; i.std() ; x.logical_not(1)
-t.ones(2, 0).max(1) ; t.ones(2, 0).amax(1) ; x.view(4) ; x.view(-1, 4) ; x.view(-1, -1) ; x.T.view(-1)
-x.reshape(5) ; x.reshape(-1, 0) ; e.reshape(-1, 0) ; x.reshape(-2) ; x.view('a') ; x.flatten(2) ; x.flatten(1, 0)
-x.squeeze(2) ; x.unsqueeze(3) ; x.unsqueeze(-4) ; x.transpose(0, 2) ; x.permute(0) ; x.permute(0, 0)
-x.permute(0, 2) ; x3.t() ; x.expand(4, 3) ; x.expand(3) ; x.expand(-1, 2, 3) ; t.broadcast_to(x, (3, 3))
-x.repeat(2) ; x.narrow(0, 1, 2) ; x.narrow(2, 0, 1) ; x.narrow(0, 0, -1) ; x.split(0) ; x.split([1, 2])
-x.split(1, 2) ; x.split(-1) ; x.chunk(0) ; x.chunk(2, 5) ; x.unbind(2) ; s.unbind() ; s.split(1) ; t.cat([])
-t.cat([x, v]) ; t.cat([x, x3]) ; t.cat([s, s]) ; t.cat([x, x], 2) ; t.cat(x) ; t.stack([]) ; t.stack([x, v])
-t.stack([x, x], 4) ; t.cat([x, 1]) ; t.cat([x, t.ones(3, 3)], 1) ; t.stack([x, None]) ; v.mT ; s.transpose(0, 1)
-s.narrow(0, 0, 1) ; s.chunk(1) ; x.view(2, 3, 0) ; x[2] ; x[-3] ; x[0, 3] ; x[0, 0, 0] ; s[0] ; x[t.tensor([2])]
-x[t.tensor([-3])] ; x[x] ; x[1.0] ; x['a'] ; x[m4] ; x[:, t.tensor([True])]
-x[t.tensor([0, 1]), t.tensor([0, 1, 2])] ; x[::-1] ; x[::0] ; x[[0, 5]] ; x[None, None, 2] ; x[t.tensor([0.5])]
-x[[True]] ; x[[0, 1], [0, 1, 2]] ; x[object()] ; len(s) ; list(s) ; x.item() ; e.item() ; bool(x) ; bool(e) ; int(x)
-float(x) ; [1, 2][x] ; [1, 2][s] ; range(x) ; s.size(1) ; x.size(2) ; int(t.tensor(float('nan')))
+x + v4 ; x * t.ones(3, 2) ; x / 'a' ; x + None ; x + [1, 2, 3] ; x == t.ones(5) ; t.maximum(x, v4) ; t.where(m, x, v4)
+t.where(x, x, x) ; t.where(i, x, x) ; x.masked_fill(x, 0) ; x.masked_fill(m4, 0) ; x.masked_fill(m, v) ; m - m ; 1 - m
+-m ; m - 1 ; i // 0 ; i % 0 ; i ** -1 ; x & x ; x | 1 ; ~x ; x.clamp() ; t.div(x, x, rounding_mode='up') ; t.exp(2.0)
+x.pow('a') ; t.maximum(x, 1) ; x ** None ; x.sum(2) ; x.sum(-3) ; x.sum((0, 0)) ; x.sum((0, -2)) ; x.mean(5)
+i.mean() ; i.var() ; m.mean() ; x.max(2) ; x.argmax(2) ; x.amax(3) ; x.any(2) ; e.max() ; e.min() ; e.argmax()
+e.argmin() ; e.max(0) ; e.amax() ; e.amax(0) ; e.argmax(0) ; x.sum('a') ; x.softmax(2) ; i.softmax(0)
+t.softmax(m, 0) ; t.log_softmax(x, -3) ; x.sum(1.5) ; i.std() ; x.logical_not(1) ; t.ones(2, 0).max(1)
+t.ones(2, 0).amax(1) ; x.view(4) ; x.view(-1, 4) ; x.view(-1, -1) ; x.T.view(-1) ; x.reshape(5) ; x.reshape(-1, 0)
+e.reshape(-1, 0) ; x.reshape(-2) ; x.view('a') ; x.flatten(2) ; x.flatten(1, 0) ; x.squeeze(2) ; x.unsqueeze(3)
+x.unsqueeze(-4) ; x.transpose(0, 2) ; x.permute(0) ; x.permute(0, 0) ; x.permute(0, 2) ; x3.t() ; x.expand(4, 3)
+x.expand(3) ; x.expand(-1, 2, 3) ; t.broadcast_to(x, (3, 3)) ; x.repeat(2) ; x.narrow(0, 1, 2) ; x.narrow(2, 0, 1)
+x.narrow(0, 0, -1) ; x.split(0) ; x.split([1, 2]) ; x.split(1, 2) ; x.split(-1) ; x.chunk(0) ; x.chunk(2, 5)
+x.unbind(2) ; s.unbind() ; s.split(1) ; t.cat([]) ; t.cat([x, v]) ; t.cat([x, x3]) ; t.cat([s, s]) ; t.cat([x, x], 2)
+t.cat(x) ; t.stack([]) ; t.stack([x, v]) ; t.stack([x, x], 4) ; t.cat([x, 1]) ; t.cat([x, t.ones(3, 3)], 1)
+t.stack([x, None]) ; v.mT ; s.transpose(0, 1) ; s.narrow(0, 0, 1) ; s.chunk(1) ; x.view(2, 3, 0) ; x[2] ; x[-3]
+x[0, 3] ; x[0, 0, 0] ; s[0] ; x[t.tensor([2])] ; x[t.tensor([-3])] ; x[x] ; x[1.0] ; x['a'] ; x[m4]
+x[:, t.tensor([True])] ; x[t.tensor([0, 1]), t.tensor([0, 1, 2])] ; x[::-1] ; x[::0] ; x[[0, 5]] ; x[None, None, 2]
+x[t.tensor([0.5])] ; x[[True]] ; x[[0, 1], [0, 1, 2]] ; x[object()] ; len(s) ; list(s) ; x.item() ; e.item() ; bool(x)
+bool(e) ; int(x) ; float(x) ; [1, 2][x] ; [1, 2][s] ; range(x) ; s.size(1) ; x.size(2) ; int(t.tensor(float('nan')))
 t.gather(x, 0, i) ; t.gather(x, 2, i2) ; t.gather(x, 0, i2 + 5) ; t.gather(x, 0, i2 - 1) ; t.gather(x, 0, x)
 t.gather(x, 1, t.zeros(3, 1).long()) ; t.index_select(x, 0, i2) ; t.index_select(x, 0, t.tensor([5]))
-t.index_select(x, 2, i) ; t.index_select(x, 0, v) ; t.index_select(x, 0, t.tensor([-1]))
-t.scatter_add(x, 0, i2, v) ; t.scatter_add(x, 0, i2 + 9, x) ; t.scatter_add(x, 0, x, x)
-t.scatter_add(x, 0, i2, x.double()) ; t.take_along_dim(x, x, 0) ; t.scatter_add(x, 2, i2, x)
-t.take_along_dim(x, i, 0) ; v.tril() ; s.triu() ; x @ x ; x @ v4 ; v @ v4 ; s @ x ; x @ 2 ; x @ x.T.double() ; x @ i
-t.mm(v, x) ; t.mm(x3, x) ; t.mm(x, x) ; t.bmm(x, x) ; t.bmm(x3, x3) ; t.dot(x, x) ; t.dot(v, v4) ; t.outer(x, v)
-x3 @ t.ones(3, 4, 2) ; t.dot(v, i) ; t.matmul(x, None) ; t.mm(x, x.T.double()) ; t.bmm(x3, t.ones(3, 4, 1))
-F.cross_entropy(x, i) ; F.cross_entropy(x, t.tensor([0, 3])) ; F.cross_entropy(x, t.tensor([0, -1]))
-F.cross_entropy(x, i2) ; F.cross_entropy(x, v) ; F.cross_entropy(x, t.tensor([0, 1]), reduction='max')
-F.cross_entropy(x, t.tensor([0, 1]), label_smoothing=2.0) ; F.cross_entropy(s, t.tensor(0))
-F.cross_entropy(x, t.tensor([0, 1]), weight=t.ones(2)) ; F.cross_entropy(i2, t.tensor([0, 1]))
-F.cross_entropy(x, t.tensor([True, False])) ; F.cross_entropy(x3, t.tensor([0, 1]))
-F.cross_entropy(v, t.tensor(5)) ; F.nll_loss(x, i) ; F.nll_loss(x, t.tensor([0, 3])) ; F.nll_loss(x, v)
-F.nll_loss(s, t.tensor(0)) ; F.nll_loss(x, t.tensor([0, 1]), reduction='a') ; F.mse_loss(x, v4)
-F.mse_loss(x, x, reduction='a') ; F.linear(x, x.T) ; F.linear(x, x, v4) ; F.linear(s, x) ; F.linear(x, x.double())
-F.linear(x, x, x3) ; F.embedding(t.tensor([2]), x) ; F.embedding(t.tensor([-1]), x) ; F.embedding(t.tensor([0]), v)
+t.index_select(x, 2, i) ; t.index_select(x, 0, v) ; t.index_select(x, 0, t.tensor([-1])) ; t.scatter_add(x, 0, i2, v)
+t.scatter_add(x, 0, i2 + 9, x) ; t.scatter_add(x, 0, x, x) ; t.scatter_add(x, 0, i2, x.double())
+t.take_along_dim(x, x, 0) ; t.scatter_add(x, 2, i2, x) ; t.take_along_dim(x, i, 0) ; v.tril() ; s.triu() ; x @ x
+x @ v4 ; v @ v4 ; s @ x ; x @ 2 ; x @ x.T.double() ; x @ i ; t.mm(v, x) ; t.mm(x3, x) ; t.mm(x, x) ; t.bmm(x, x)
+t.bmm(x3, x3) ; t.dot(x, x) ; t.dot(v, v4) ; t.outer(x, v) ; x3 @ t.ones(3, 4, 2) ; t.dot(v, i) ; t.matmul(x, None)
+t.mm(x, x.T.double()) ; t.bmm(x3, t.ones(3, 4, 1)) ; F.cross_entropy(x, i) ; F.cross_entropy(x, t.tensor([0, 3]))
+F.cross_entropy(x, t.tensor([0, -1])) ; F.cross_entropy(x, i2) ; F.cross_entropy(x, v)
+F.cross_entropy(x, t.tensor([0, 1]), reduction='max') ; F.cross_entropy(x, t.tensor([0, 1]), label_smoothing=2.0)
+F.cross_entropy(s, t.tensor(0)) ; F.cross_entropy(x, t.tensor([0, 1]), weight=t.ones(2))
+F.cross_entropy(i2, t.tensor([0, 1])) ; F.cross_entropy(x, t.tensor([True, False]))
+F.cross_entropy(x3, t.tensor([0, 1])) ; F.cross_entropy(v, t.tensor(5)) ; F.nll_loss(x, i)
+F.nll_loss(x, t.tensor([0, 3])) ; F.nll_loss(x, v) ; F.nll_loss(s, t.tensor(0))
+F.nll_loss(x, t.tensor([0, 1]), reduction='a') ; F.mse_loss(x, v4) ; F.mse_loss(x, x, reduction='a')
+F.linear(x, x.T) ; F.linear(x, x, v4) ; F.linear(s, x) ; F.linear(x, x.double()) ; F.linear(x, x, x3)
+F.embedding(t.tensor([2]), x) ; F.embedding(t.tensor([-1]), x) ; F.embedding(t.tensor([0]), v)
 F.embedding(t.tensor([0]), x, padding_idx=2) ; F.embedding([0], x) ; F.one_hot(t.tensor([-1]))
 F.one_hot(t.tensor([3]), 2) ; F.one_hot(x) ; F.one_hot(e.long()) ; F.one_hot(t.tensor([0]), 0)
 t.tensor([[1], [1, 2]]) ; t.tensor(['a']) ; t.tensor('a') ; t.tensor(None) ; t.tensor([None]) ; t.tensor({})
@@ -1147,38 +1156,39 @@ t.arange(0, 5, -1) ; t.eye(-1) ; t.linspace(0, 1, -1) ; t.zeros('a') ; t.zeros(1
 t.from_numpy([1]) ; t.from_numpy(np.array(['a'])) ; t.tensor([1], requires_grad=True)
 t.tensor(3, requires_grad=True) ; t.tensor(1.0, dtype='float') ; x.add_(v4) ; v.add_(x) ; i.add_(1.5) ; i.div_(2)
 m.add_(1) ; x.copy_(v4) ; v.copy_(x) ; x.fill_(v) ; i.mul_(v) ; x.masked_fill_(v, 0) ; i.exp_() ; i.sqrt_()
-x.__setitem__(5, 1) ; x.__setitem__(0, v4) ; x.__setitem__((0, 0), v) ; x.__setitem__('a', 1)
-x.__setitem__(0, 'a') ; x.__setitem__(m4, 0) ; x.__setitem__(m, v4) ; w.add_(1) ; w.__setitem__(0, 1) ; w.zero_()
-w[0].mul_(2) ; w.view(-1).add_(1) ; (w * 1).backward() ; x.sum().backward() ; w.sum().backward(v) ; w.numpy()
+x.__setitem__(5, 1) ; x.__setitem__(0, v4) ; x.__setitem__((0, 0), v) ; x.__setitem__('a', 1) ; x.__setitem__(0, 'a')
+x.__setitem__(m4, 0) ; x.__setitem__(m, v4) ; w.add_(1) ; w.__setitem__(0, 1) ; w.zero_() ; w[0].mul_(2)
+w.view(-1).add_(1) ; (w * 1).backward() ; x.sum().backward() ; w.sum().backward(v) ; w.numpy()
 (lambda y: y.mul_(y).sum().backward())(w * 1) ; (lambda y: y.copy_(y * w).sum().backward())(w * 1)
 (lambda y: (y.exp(), y.add_(1)))(w.exp())[0].sum().backward() ; x.expand(2, 2, 3).add_(1) ; i.requires_grad_()
 (w * 1).requires_grad_(False) ; x.to('nowhere') ; x.to('float32') ; t.no_such_function ; x.no_such_method()
 x.type(5) ; t.nn.functional.softmax(x, 'a') ; t.std(x, 2) ; t.var(i) ; t.allclose(x, x.double()) ; t.allclose(x, v4)
 t.equal(x, 1) ; t.multinomial(x3, 1) ; t.multinomial(-v, 1) ; t.randint(5, 5, (1,)) ; t.bernoulli(t.tensor([2.0]))
-t.topk(x, 4) ; t.topk(x, 1, 2) ; x.topk(-1) ; t.sort(x, 2) ; x.argsort(-3) ; x.cumsum(2) ; t.cumprod(x, 5)
-x.prod(2) ; t.logsumexp(x, 3) ; t.bincount(x) ; t.bincount(i2) ; t.bincount(-i) ; t.bincount(i, weights=v4)
-t.bincount(i, minlength=-1) ; t.einsum('ij,jk', x) ; t.einsum('ij', v) ; t.einsum('ij,ij', x, x.T)
-t.einsum('i$', x) ; t.einsum('ij->ik', x) ; t.einsum('ij->ii', x) ; t.einsum('ii', x) ; t.einsum('i...j...', x3)
+t.topk(x, 4) ; t.topk(x, 1, 2) ; x.topk(-1) ; t.sort(x, 2) ; x.argsort(-3) ; x.cumsum(2) ; t.cumprod(x, 5) ; x.prod(2)
+t.logsumexp(x, 3) ; t.bincount(x) ; t.bincount(i2) ; t.bincount(-i) ; t.bincount(i, weights=v4)
+t.bincount(i, minlength=-1) ; t.einsum('ij,jk', x) ; t.einsum('ij', v) ; t.einsum('ij,ij', x, x.T) ; t.einsum('i$', x)
+t.einsum('ij->ik', x) ; t.einsum('ij->ii', x) ; t.einsum('ii', x) ; t.einsum('i...j...', x3)
 t.einsum('ij,jk->ik', x, x) ; t.einsum('ijk', x) ; t.einsum('...ijk', x) ; t.einsum('ij,jk', x, x.T.double())
 x.repeat_interleave(-1) ; x.repeat_interleave(t.tensor([1, 2]), 1) ; x.repeat_interleave(v)
 x.repeat_interleave(2, 2) ; x.flip(0, 0) ; x.flip(2) ; x.roll((1, 2), 0) ; x.roll((1, 2)) ; x.roll(1, 5)
 t.movedim(x, 0, 2) ; t.movedim(x, (0, 1), 0) ; t.movedim(x, (0, 0), (0, 1)) ; x.unflatten(1, (2, 2))
 x.unflatten(1, (-1, 2)) ; x.unflatten(2, (1, 1)) ; t.diag(x3) ; x.diagonal(0, 1, 1) ; x.diagonal(0, 0, 2)
 v.diagonal() ; t.trace(v) ; t.trace(x3) ; x.unfold(0, 3, 1) ; x.unfold(0, 1, 0) ; x.unfold(2, 1, 1)
-t.meshgrid(x, x, indexing='ij') ; t.meshgrid(v, indexing='ji') ; t.hstack([]) ; t.vstack([])
+t.meshgrid(x, x, indexing='ij') ; t.meshgrid(v, indexing='ji') ; t.hstack([]) ; t.vstack([]) ; t.finfo(t.int32)
+t.iinfo(t.float32) ; x.norm('a') ; s.select(0, 0) ; x.select(0, 5) ; x.select(2, 0)
 x.index_copy(0, t.tensor([-1]), x[:1]) ; x.index_copy(0, t.tensor([0, 1]), x[:1])
-x.index_add(0, t.tensor([-1]), x[:1]) ; x.index_add(0, t.tensor([0, 1]), x[:1]) ; t.bincount(m[0]) ; t.vstack([x, v4]) ; t.hstack([x, v])
-t.broadcast_tensors(x, v4) ; t.tril_indices(-1, 2) ; x.median(2) ; e.median(0) ; t.lerp(x, v4, 0.5)
+x.index_add(0, t.tensor([-1]), x[:1]) ; x.index_add(0, t.tensor([0, 1]), x[:1]) ; t.bincount(m[0]) ; t.vstack([x, v4])
+t.hstack([x, v]) ; t.broadcast_tensors(x, v4) ; t.tril_indices(-1, 2) ; x.median(2) ; e.median(0) ; t.lerp(x, v4, 0.5)
 t.lerp(x, x.double(), 0.5) ; t.addcdiv(i, i, i) ; t.addcmul(x, v4, v) ; t.fmod(i, 0) ; t.isclose(x, x.double())
 t.isclose(x, v4) ; t.atan2(x, v4) ; x.scatter(0, x, x) ; x.scatter(0, i2 + 7, x) ; x.scatter(0, i2, x.double())
 x.scatter(2, i2, x) ; x.scatter(0, i, x) ; x.index_add(0, i, x) ; x.index_add(0, t.tensor([0, 5]), x)
 x.index_add(0, i2, x) ; x.index_copy(0, t.tensor([5]), x[:1]) ; x.index_fill(0, t.tensor([7]), 1)
 t.masked_select(x, v) ; t.masked_select(x, m4) ; t.masked_scatter(x, m, v[:1]) ; t.masked_scatter(x, m, i)
-x.masked_scatter(x, x) ; x.take(t.tensor([9])) ; x.take(v) ; t.mv(x, x) ; t.mv(x, v4) ; t.vdot(x, x)
-t.inner(x, v4) ; t.addmm(v4, x, x.T) ; t.addmm(x, x, x) ; t.baddbmm(x3, x3, x3) ; t.where(m, x)
-t.searchsorted(x, v4) ; t.searchsorted(s, v) ; v.fill_diagonal_(1) ; w.log_() ; w.scatter_(0, i2, 1.0)
-i.lerp_(i, 0.5) ; x.softmax(axis=3) ; x.sum(axis=(0, 0)) ; i.log_() ; i.addcdiv_(i, i) ; x.lerp_(x3, 0.5)
-t.randperm(-1) ; t.normal(0.0, -1.0, (2,)) ; x.uniform_(1, 0) ; x.normal_(0, -1) ; t.nonzero(3)
+x.masked_scatter(x, x) ; x.take(t.tensor([9])) ; x.take(v) ; t.mv(x, x) ; t.mv(x, v4) ; t.vdot(x, x) ; t.inner(x, v4)
+t.addmm(v4, x, x.T) ; t.addmm(x, x, x) ; t.baddbmm(x3, x3, x3) ; t.where(m, x) ; t.searchsorted(x, v4)
+t.searchsorted(s, v) ; v.fill_diagonal_(1) ; w.log_() ; w.scatter_(0, i2, 1.0) ; i.lerp_(i, 0.5) ; x.softmax(axis=3)
+x.sum(axis=(0, 0)) ; i.log_() ; i.addcdiv_(i, i) ; x.lerp_(x3, 0.5) ; t.randperm(-1) ; t.normal(0.0, -1.0, (2,))
+x.uniform_(1, 0) ; x.normal_(0, -1) ; t.nonzero(3)
 """)
 
 

@@ -77,7 +77,7 @@ NOT_TAKEN = {
     "bitwise_and": {"other"}, "bitwise_or": {"other"}, "bitwise_xor": {"other"},
     "norm": {"dtype"}, "rand_like": {"generator"}, "randn_like": {"generator"}, "randperm": {"requires_grad"},
     "searchsorted": {"sorter"}, "split": {"tensor"}, "swapaxes": {"axis0", "axis1"}, "from_numpy": {"ndarray"}, "is_tensor": {"obj"},
-    "einsum": {"args"}, "unique": {"args", "kwargs"},
+    "einsum": {"args"}, "unique": {"args", "kwargs"}, "true_divide": {"dividend", "divisor"},
     "squeeze": {"Listint"}, "index_add": {"_complex"},  # types, where the documentation shows them
 }  # fmt: skip
 

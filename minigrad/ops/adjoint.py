@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..core import Op
+from .arrange import DiagEmbed, Diagonal
 from .convert import Cast, ToDevice
 from .indexing import Gather, ScatterAdd
 from .linalg import MatMul
@@ -35,6 +36,8 @@ ADJOINT_PAIRS = [
     AdjointPair(Permute, Permute, lambda shape, dtype, dims: {"dims": tuple(map(dims.index, range(len(dims))))}),
     AdjointPair(Slice, Pad, lambda shape, dtype, key: {"key": key, "to": shape}),
     AdjointPair(Pad, Slice, lambda shape, dtype, key, to: {"key": key}),
+    AdjointPair(Diagonal, DiagEmbed, lambda shape, dtype, offset: {"offset": offset, "to": shape}),
+    AdjointPair(DiagEmbed, Diagonal, lambda shape, dtype, offset, to: {"offset": offset}),
     AdjointPair(Cast, Cast, lambda shape, dtype, to: {"to": dtype}),
     AdjointPair(ToDevice, ToDevice, lambda shape, dtype, to: {"to": to}),
 ]

@@ -98,6 +98,19 @@ def unflatten(x: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     return reshape(x, *shape[:axis], *to, *shape[axis + 1 :])
 
 
+def ravel(x: Tensor) -> Tensor:
+    """x in one dimension (torch.ravel); a view where the memory allows it."""
+    return flatten(x)
+
+
+def select(x: Tensor, dim: int, index: int) -> Tensor:
+    """x[..., index, ...] at dim (torch.select); a view."""
+    axis = axis_of(x, dim, "select")
+    if x.ndim == 0:
+        raise IndexError("select() cannot be applied to a 0-dim tensor.")
+    return getitem(x, (slice(None),) * axis + (index,))
+
+
 # ------------------------------------------------------------------------------------------------------- side by side
 
 

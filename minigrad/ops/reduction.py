@@ -14,9 +14,9 @@ from ..core import Op
 from ..dtypes import as_numpy, int64
 from ..tensor import Tensor, axis_of, wrap
 from .convert import cast, floating
-from .elementwise import Sqrt, abs, add, exp, log, square, sub
+from .elementwise import Sqrt, abs, add, exp, log, pow, square, sub
 from .indexing import take_along_dim
-from .selection import eq, isinf, isnan, logical_or, masked_fill, maximum, minimum, where
+from .selection import eq, isinf, isnan, logical_or, masked_fill, maximum, minimum, ne, where
 from .shape import BroadcastTo, Reshape, Slice, broadcast_shapes, cat, named, narrow, reshape, split
 
 Dims = int | Sequence[int] | None
@@ -231,23 +231,28 @@ def amin(x: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
     return named("Amin", _extreme("amin", x, dim, keepdim))
 
 
-def norm(x: Tensor, p: float = 2.0, dim: Dims = None, keepdim: bool = False) -> Tensor:
-    """(Σ |x|ᵖ)^(1/p) along dim, or of everything, for p = 1, 2 or inf (torch.norm); the gradient at 0 is 0.
+def norm(x: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """(Σ |x|ᵖ)^(1/p) along dim, or of everything; "fro" is p = 2, inf the largest |x| (torch.norm); the gradient at 0 is 0.
 
     Raises:
-        NotImplementedError: another p.
-        RuntimeError: x is not floating point.
+        RuntimeError: x is not floating point, or p is another name.
     """
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"norm: expected a floating point tensor, got {x.dtype}")
+    if isinstance(p, str) and p != "fro":
+        raise RuntimeError(f"norm: p must be a number or 'fro', got {p!r}")
     if p == 1:
         y = sum(abs(x), dim, keepdim)
-    elif p == 2:
+    elif p in (2, "fro", None):
         y = Root.apply(sum(square(x), dim, keepdim))
-    elif p == float("inf"):
-        y = amax(abs(x), dim, keepdim)
+    elif p in (float("inf"), -float("inf")):
+        y = (amax if p > 0 else amin)(abs(x), dim, keepdim)
+    elif p == 0:
+        y = sum(cast(ne(x, 0), x.array.dtype), dim, keepdim)
     else:
-        raise NotImplementedError(f"norm: p must be 1, 2 or inf, got {p}")
+        total = sum(pow(abs(x), p), dim, keepdim)
+        nothing = eq(total, 0)
+        y = masked_fill(pow(masked_fill(total, nothing, 1), 1 / p), nothing, 0)
     return named("LinalgVectorNorm", y)
 
 

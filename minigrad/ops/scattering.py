@@ -8,7 +8,7 @@ from .. import backend
 from ..dtypes import Number
 from ..tensor import Tensor, axis_of, wrap
 from .elementwise import mul
-from .indexing import SetItem, _check_along, _flat_index, checked, gather_rows, getitem, scatter_add
+from .indexing import SetItem, _check_along, _flat_index, checked, gather_rows, getitem, nonzero, scatter_add
 from .operands import Operand, fitting
 from .selection import masked_fill
 from .shape import Reshape, Slice, broadcast_shapes, broadcast_to, flatten, named, reshape
@@ -125,6 +125,11 @@ def take(x: Tensor, index: Tensor) -> Tensor:
     if index.array.dtype.kind not in "iu":
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {index.dtype}")
     return named("Take", gather_rows(Reshape.apply(x, to=(x.numel(),)), index, "take"))
+
+
+def argwhere(x: Tensor) -> Tensor:
+    """The int64 positions of nonzero elements, (count, ndim) (torch.argwhere)."""
+    return nonzero(x)
 
 
 def fill_diagonal(x: Tensor, value: Number) -> Tensor:
