@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 # isort: off
 from .dtypes import (
+    bfloat16,
     bool,
     device,
     double,
@@ -289,7 +290,7 @@ from .ops.scattering import (
 __all__ = [
     "abs", "absolute", "acos", "add", "addcdiv", "addcmul", "addmm", "all", "allclose", "amax", "amin", "amp",
     "any", "arange", "are_deterministic_algorithms_enabled", "argmax", "argmin", "argsort", "argwhere", "as_tensor",
-    "asin", "atan", "atan2", "autocast", "autograd", "backends", "BackendUnavailable", "baddbmm", "bernoulli",
+    "asin", "atan", "atan2", "autocast", "autograd", "backends", "BackendUnavailable", "baddbmm", "bernoulli", "bfloat16",
     "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_tensors",
     "broadcast_to", "bucketize", "cat", "ceil", "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone",
     "compile", "concat", "concatenate", "cos", "cosh", "count_nonzero", "cuda", "cumprod", "cumsum", "data",

@@ -32,6 +32,19 @@ class dtype:
         return self.numpy
 
 
+class absent(dtype):
+    """A type that scripts name and compare, but that no tensor here can have."""
+
+    def __init__(self, name: str, itemsize: int):
+        self.name, self.itemsize = name, itemsize
+        self.is_floating_point = self.is_signed = True
+        self.is_complex = False
+
+    @property
+    def numpy(self) -> np.dtype[Any]:  # type: ignore[override]
+        raise TypeError(f"there are no {self.name} tensors here, since NumPy has no such type: use float32")
+
+
 bool = dtype("bool", np.bool_)
 uint8 = dtype("uint8", np.uint8)
 uint16 = dtype("uint16", np.uint16)
@@ -44,6 +57,7 @@ int64 = long = dtype("int64", np.int64)
 float16 = half = dtype("float16", np.float16)
 float32 = float_ = dtype("float32", np.float32)
 float64 = double = dtype("float64", np.float64)
+bfloat16 = absent("bfloat16", 2)
 
 _ALL = (bool, uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16, float32, float64)
 _OURS = {d.numpy: d for d in _ALL}

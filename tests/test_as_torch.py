@@ -184,6 +184,7 @@ with torch.amp.autocast(device_type=device, enabled=False):
     loss = model(torch.ones(1, 2)).sum()
 scaler.scale(loss).backward(); scaler.unscale_(opt); scaler.step(opt); scaler.update()
 f = torch.compile(lambda x: x + 1, mode="max-autotune")
+assert torch.bfloat16 != torch.float16 and str(torch.bfloat16) == "torch.bfloat16" and torch.ones(1).dtype is not torch.bfloat16
 print(device, f(torch.zeros(1)), torch.cuda.device_count(), torch.get_float32_matmul_precision(), GradScaler(enabled=False).get_scale())
 """
 
@@ -199,6 +200,9 @@ def test_switches_that_have_nothing_to_switch() -> None:
         ("import torch.distributed as d; d.init_process_group('gloo')", ["NotImplementedError", "one process"]),
         ("from torch.nn.parallel import DistributedDataParallel as D; D(None)", ["NotImplementedError", "one process"]),
         ("import torch; torch.set_float32_matmul_precision('best')", ["ValueError", "'best'"]),
+        ("import torch; torch.ones(2, dtype=torch.bfloat16)", ["TypeError", "bfloat16", "float32"]),
+        ("import torch; torch.ones(2).to(torch.bfloat16)", ["TypeError", "bfloat16", "float32"]),
+        ("import torch; torch.nn.Linear(2, 2).to(dtype=torch.bfloat16)", ["TypeError", "bfloat16", "float32"]),
         ("import torch; torch.set_num_threads(0)", ["RuntimeError", "positive"]),
     ],
 )

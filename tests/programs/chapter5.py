@@ -109,7 +109,9 @@ ids = [numbers[i] for i in ids]
 split = int(0.9 * len(ids))
 torch.manual_seed(123)
 train = DataLoader(Windows(ids[:split], CONTEXT, CONTEXT), batch_size=4, shuffle=True, drop_last=True, num_workers=0)
-held_out = DataLoader(Windows(ids[split:], CONTEXT, CONTEXT), batch_size=4, shuffle=False, drop_last=False, num_workers=0)
+held_out = DataLoader(
+    Windows(ids[split:], CONTEXT, CONTEXT), batch_size=4, shuffle=False, drop_last=False, num_workers=0
+)
 torch.manual_seed(123)
 model = Model(len(known)).to(device)
 optimizer = torch.optim.AdamW(model.parameters(), lr=4e-4, weight_decay=0.1)
