@@ -156,7 +156,7 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
         return (x, y, *more)
     shape = tuple(x.numel() for x in xs)
     ones = [(1,) * i + (n,) + (1,) * (len(xs) - i - 1) for i, n in enumerate(shape)]
-    return tuple(BroadcastTo.apply(reshape(x, one), to=shape) for x, one in zip(xs, ones, strict=True))
+    return tuple(broadcast_to(reshape(x, one), shape) for x, one in zip(xs, ones, strict=True))
 
 
 # ---------------------------------------------------------------------------------------------------------- repeated
@@ -194,6 +194,8 @@ def repeat_interleave(
         raise RuntimeError("repeat_interleave: repeats can not be negative")
     if many.size == 1 and n != 1:
         times, shape = int(many.reshape(())), x.array.shape
+        if times == 1:
+            return clone(x)
         wide = BroadcastTo.apply(unsqueeze(x, axis + 1), to=(*shape[: axis + 1], times, *shape[axis + 1 :]))
         return named("View", reshape(wide, *shape[:axis], n * times, *shape[axis + 1 :]))
     if many.size not in (1, n):
