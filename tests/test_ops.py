@@ -1093,7 +1093,8 @@ list(x)[0] ; x[()] ; x[...] ; x.T.reshape(-1) ; x.T.contiguous() ; x.clone() ; x
 x[t.tensor([0])] ; x.double() ; x + 0 ; x.T.flatten() ; x[0, t.tensor([1])] ; x.repeat(1, 1) ; t.cat([x]) ; x.tril()
 x.relu() ; x.index_select(0, t.tensor([0])) ; x.sum() ; x.view_as(x) ; x[t.tensor(0)] ; x.broadcast_to((2, 3))
 t.as_tensor(x) ; t.tensor(x) ; x.swapaxes(0, 1) ; x.requires_grad_(False) ; x.mul(1) ; x.max(0).values
-x.gather(0, t.tensor([[0]])) ; x.diagonal() ; x.diagonal(1) ; t.diag(x) ; x.select(1, 0) ; x.movedim(0, 1) ; x.flip(0) ; x.ravel() ; x.T.ravel()
+x.gather(0, t.tensor([[0]]))
+x.diagonal() ; x.diagonal(1) ; t.diag(x) ; x.select(1, 0) ; x.movedim(0, 1) ; x.flip(0) ; x.ravel() ; x.T.ravel()
 x.unflatten(1, (3, 1)) ; t.broadcast_tensors(x, x[0])[0] ; t.einsum('ij->ji', x) ; t.einsum('ij', x) ; x.T.diagonal() ; x.swapdims(0, 1)
 t.meshgrid(x[0], indexing='ij')[0] ; x.sort().values ; x.roll(0) ; x.clamp_min(-9) ; x.masked_select(x > -9) ; x.repeat_interleave(1)
 """)
