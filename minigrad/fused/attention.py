@@ -10,7 +10,7 @@ from ..ops.elementwise import exp
 from ..ops.linalg import matmul
 from ..ops.reduction import sum
 from ..ops.selection import masked_fill
-from ..ops.shape import matrix_transpose
+from ..ops.shape import matrix_transpose, named
 from ..tensor import Tensor, wrap
 from .base import Fused
 
@@ -40,7 +40,7 @@ class Attention(Fused):
     gv = wᵀ g; gs = p (keep (g vᵀ) - g·y); gq = scale gs k; gk = scale gsᵀ q; gbias = gs. Of the (L, S) matrices only p is kept.
     """
 
-    label = "ScaledDotProductFlashAttentionForCpuBackward0"
+    label = "UnsafeViewBackward0"
     definition = staticmethod(attention_definition)
     keeps_output = True
     scale: float
@@ -102,4 +102,7 @@ def attention(
     """
     if key.array.shape[-2] == 0:  # nothing to look at: zeros
         return matmul(matmul(query, matrix_transpose(key)), value)
-    return Attention.apply(query, key, value, bias, scale=scale, hidden=hidden, keep=keep)
+    y = Attention.apply(query, key, value, bias, scale=scale, hidden=hidden, keep=keep)
+    if query.ndim == 4 and keep is None and not (bias is not None and bias.requires_grad):
+        return named("ScaledDotProductFlashAttentionForCpu", y)  # torch has a kernel for these
+    return named("Mm", y) if query.ndim == 2 else y

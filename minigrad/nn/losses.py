@@ -249,7 +249,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     losses = (exp(target) if log_target else target) * (log_t - input)
     if reduction == "batchmean":
         return sum(losses) / input.array.shape[0] if input.ndim else sum(losses)
-    return reduced("Sub", losses, reduction)
+    return reduced({"mean": "Mean", "sum": "Sum"}.get(reduction, "Sub"), losses, reduction)
 
 
 class KLDivLoss(_Loss):
