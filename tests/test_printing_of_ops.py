@@ -42,7 +42,7 @@ x.scatter_add(1, j, x) | x.double().sum() | x.double() + 1 | x.mean().item() | x
 x.grad | x.is_leaf | (x * 2).is_leaf | x.grad_fn | (x + 1).requires_grad | x[0].tolist() | x.size() | x.size(0)
 x.numel() | x.ndim | x.dtype | x.device | len(x) | v[:0] | v[:0].sum() | x[:0] * 2 | x.expand(2, 2, 3) + 1
 (x * 2).sum().sqrt() | (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True) | x.softmax(-1) @ w
-t.erf(x) | F.gelu(x) | F.gelu(x, approximate='tanh') | F.silu(x) | F.leaky_relu(x) | F.elu(x) | F.softplus(x)
+t.erf(x) | F.gelu(x.sin()) | F.gelu(x, approximate='tanh') | F.silu(x) | F.leaky_relu(x) | F.elu(x) | F.softplus(x)
 F.logsigmoid(x) | F.glu(x[:, :2]) | F.layer_norm(x, (3,)) | F.layer_norm(x, (2, 3)) | F.layer_norm(b, (3,), v, v)
 F.rms_norm(x, (3,)) | F.rms_norm(x, (2, 3)) | F.rms_norm(x, (3,), v) | F.normalize(x) | F.cosine_similarity(x, x + 1)
 F.pad(x, (1, 1)) | F.pad(x, (1, 0), value=2) | F.l1_loss(x, x * 2) | F.smooth_l1_loss(x, x * 2) | F.huber_loss(x, x * 2)
