@@ -50,6 +50,54 @@ def leaf(library: Any, *shape: int) -> Any:
     return library.ones(*shape, requires_grad=True)
 
 
+# ------------------------------------------------------------------------------------------------- attention and its layers
+
+
+def attend(*shapes: tuple[int, ...], **options: Any) -> Callable[[Any], Any]:
+    """Attention of ones of these shapes; options are functions of the library."""
+
+    def f(L: Any) -> Any:
+        made = {name: value(L) for name, value in options.items()}
+        return L.nn.functional.scaled_dot_product_attention(*(L.ones(*shape) for shape in shapes), **made)
+
+    return f
+
+
+def normed(shape: tuple[int, ...], last: Any, **options: tuple[int, ...]) -> Callable[[Any], Any]:
+    return lambda L: L.nn.functional.layer_norm(L.ones(*shape), last, **{k: L.ones(*v) for k, v in options.items()})
+
+
+ATTENTION = {
+    "queries and keys of two widths": Wrong(
+        attend((1, 2, 4, 8), (1, 2, 4, 6), (1, 2, 4, 8)), ("one width", "query (1, 2, 4, 8)", "key (1, 2, 4, 6)")
+    ),
+    "vectors": Wrong(attend((4,), (4,), (4,)), ("at least 2 dimensional", "query (4,)")),
+    "heads that do not broadcast": Wrong(
+        attend((1, 3, 4, 8), (1, 2, 4, 8), (1, 2, 4, 8)), ("(1, 3)", "(1, 2)", "3 vs 2")
+    ),
+    "heads that do not divide": Wrong(
+        attend((1, 3, 4, 8), (1, 2, 4, 8), (1, 2, 4, 8), enable_gqa=lambda L: True), ("2 heads", "query's 3")
+    ),
+    "a mask of another shape": Wrong(
+        attend((1, 4, 8), (1, 5, 8), (1, 5, 8), attn_mask=lambda L: L.ones(4, 4) > 0), ("attn_mask", "(4, 4)", "5 vs 4")
+    ),
+    "a mask of integers": Wrong(
+        attend((4, 8), (4, 8), (4, 8), attn_mask=lambda L: L.ones(4, 4).long()),
+        ("attn_mask", "bool", "float32", "int64"),
+    ),
+    "a share above 1": Wrong(attend((4, 8), (4, 8), (4, 8), dropout_p=lambda L: 1.5), ("between 0 and 1", "1.5")),
+    "another last size": Wrong(normed((2, 5), (4,)), ("layer_norm", "normalized_shape=[4]", "(2, 5)")),
+    "a weight of another shape": Wrong(normed((2, 5), (5,), weight=(4,)), ("weight", "(5,)", "(4,)")),
+    "a size instead of sizes": Wrong(normed((2, 5), 5), ("layer_norm", "normalized_shape", "tuple of ints", "5")),
+    "heads and width": Wrong(lambda L: L.nn.MultiheadAttention(10, 4), ("divisible", "10", "4")),
+}
+
+
+@over(ATTENTION)
+def test_attention(wrong: Wrong) -> None:
+    check(wrong)
+
+
 # ------------------------------------------------------------------------------------------------------------- embedding
 
 BIG = np.zeros((8, 10), dtype=np.int64)

@@ -712,8 +712,6 @@ SOFTMAX = [
 ]
 
 NETWORKS = [
-    Row("erf", lambda t, x: t.erf(x), anything_and(-5, 5), 3),
-    Row("erf: gradient", gradient(lambda t, x: t.erf(x)), and_g(between(-5, 5)), 8),
     Row("gelu, in ulp of x (ours is within 2 of the exact one)", functional("gelu"), between(-6, 6), 8, abs),
     Row("gelu: gradient, in ulp of g", gradient(functional("gelu")), and_g(between(-6, 6)), 8, of_g),
     Row("gelu by tanh, in ulp of x", functional("gelu", approximate="tanh"), between(-6, 6), 2, abs),

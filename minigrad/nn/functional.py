@@ -313,7 +313,8 @@ def scaled_dot_product_attention(
         (..., L, F)
 
     Raises:
-        RuntimeError: dtypes or shapes that do not belong together; attn_mask together with is_causal.
+        RuntimeError: dtypes or shapes that do not belong together; attn_mask together with is_causal; dropout_p
+            outside [0, 1].
     """
     if not query.array.dtype == key.array.dtype == value.array.dtype:
         raise RuntimeError(
@@ -331,6 +332,8 @@ def scaled_dot_product_attention(
         )
     if query.array.dtype.kind != "f":
         raise RuntimeError(f"scaled_dot_product_attention: expected floating point, got {query.dtype}")
+    if not 0.0 <= dropout_p <= 1.0:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p}")
     if attn_mask is not None and is_causal:
         raise RuntimeError("scaled_dot_product_attention: pass attn_mask or is_causal=True, not both")
     if enable_gqa:
