@@ -71,6 +71,13 @@ def test_the_length_of_many_numbers_is_torchs_to_the_last_bit() -> None:
     same(mg.nn.utils.get_total_norm(x), theirs, exact=True)
 
 
+def test_the_length_of_few_numbers_too() -> None:
+    rng = np.random.default_rng(0)
+    for n in list(range(1, 34)) * 40:
+        x, y = both((rng.standard_normal(n) * 10.0 ** rng.integers(-2, 3, n)).astype(np.float32))
+        same(mg.nn.utils.get_total_norm([x]), torch.nn.utils.get_total_norm([y]), exact=True, what=str(n))
+
+
 @pytest.mark.parametrize("width", [16, 5])
 @pytest.mark.parametrize("p", [2.0, 1.0, math.inf])
 def test_a_tables_gradient_is_clipped_as_rows(width: int, p: float) -> None:

@@ -145,9 +145,11 @@ def _length(x: np.ndarray) -> Any:
         squares = np.square(x[start : min(start + _BLOCK, whole)]).reshape(-1, lanes)
         squares[0] += sums
         np.einsum("ij->j", squares, out=sums)  # row after row, as add.reduce, and twice as fast
-    total = sums[0]
-    for term in [*sums[1:], *np.square(x[whole:])]:
+    total, rest = sums[0], x[whole:]
+    for term in [*sums[1:], *np.square(rest[: len(rest) & 4])]:
         total = total + term
+    for v in rest[len(rest) & 4 :].tolist():
+        total = x.dtype.type(v * v + float(total))  # a fused multiply-add, where x is float32
     return np.sqrt(total)
 
 
