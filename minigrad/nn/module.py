@@ -44,6 +44,8 @@ class Parameter(Tensor):
 class Buffer(Tensor):
     """A tensor that a Module takes up as a buffer when it is assigned (torch.nn.Buffer). Shares the memory of `data`."""
 
+    persistent: bool = True
+
     def __init__(self, data: Tensor | None = None, *, persistent: bool = True):
         data = empty(0) if data is None else data.detach()
         self.array, self._version = data.array, data._version
