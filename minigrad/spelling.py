@@ -29,14 +29,14 @@ def as_torch_spells(f: Callable[..., Any]) -> Callable[..., Any]:
         return f
     plain = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
     several = next((p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL), None)
-    own = parameters.keys() - {several}
+    own = frozenset(parameters) - {several}
     known = {theirs: ours for theirs, ours in _SPELLINGS.items() if ours in own}
     if plain and "input" not in own:
         known.setdefault("input", plain[0])  # the p of multinomial(p, n)
 
     @wraps(f)
     def call(*args: Any, **options: Any) -> Any:
-        if options and not options.keys() <= own:
+        if options and not own.issuperset(options):
             args, options = in_our_words(args, options)
         return f(*args, **options)
 
