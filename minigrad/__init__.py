@@ -212,7 +212,7 @@ from .backends import (
     set_num_threads,
     use_deterministic_algorithms,
 )
-from .names import missing
+from .names import missing as _missing
 from .checkpoint import (
     load,
     save,
@@ -334,7 +334,7 @@ def _spell() -> None:
 _spell()
 
 if not TYPE_CHECKING:  # a type checker shall report unknown names itself
-    _nearest = missing(__name__)
+    _nearest = _missing(__name__)
 
     def __getattr__(name: str):
         from importlib import import_module
@@ -343,6 +343,21 @@ if not TYPE_CHECKING:  # a type checker shall report unknown names itself
             return import_module("minigrad.testing")
         return _nearest(name)
 
-    for _room in (nn, nn.functional, nn.init, optim, utils, utils.data, cuda, autograd, backends, amp, distributed):
-        _room.__getattr__ = missing(_room.__name__)
+    for _room in (
+        nn,
+        nn.functional,
+        nn.init,
+        nn.utils,
+        optim,
+        optim.lr_scheduler,
+        utils,
+        utils.data,
+        linalg,
+        cuda,
+        autograd,
+        backends,
+        amp,
+        distributed,
+    ):
+        _room.__getattr__ = _missing(_room.__name__)
     cuda.amp = amp

@@ -29,6 +29,7 @@ MAPPED = {
     "torch.cuda": "minigrad.cuda",
     "torch.cuda.amp": "minigrad.amp",
     "torch.distributed": "minigrad.distributed",
+    "torch.linalg": "minigrad.linalg",
     "torch.nn": "minigrad.nn",
     "torch.nn.functional": "minigrad.nn.functional",
     "torch.nn.init": "minigrad.nn.init",

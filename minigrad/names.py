@@ -21,9 +21,8 @@ def missing(module: str) -> Callable[[str], Any]:
     def __getattr__(name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        raise AttributeError(
-            f"{module}, of the part of torch that a GPT needs, has no {name!r}: {hint(name, public(module))}"
-        )
+        about = f"{module}, of the part of torch that a GPT needs, has no {name!r}: {hint(name, public(module))}"
+        raise AttributeError(about, name=name, obj=None)  # None, or Python adds a suggestion of its own
 
     return __getattr__
 

@@ -91,7 +91,7 @@ class Tensor(TensorMethods):
 
         def __getattr__(self, name):  # only asked for what is not there
             about = "" if name.startswith("_") else f": {hint(name, dir(Tensor))}"
-            raise AttributeError(f"'Tensor' object has no attribute {name!r}{about}")
+            raise AttributeError(f"'Tensor' object has no attribute {name!r}{about}", name=name, obj=None)
 
     # ---- what it is
 

@@ -596,7 +596,7 @@ DIFFERENTIABLE: list[Row] = [
     # running totals, products
     *rows(one(), "t.cumsum(x, dim)", "x.cumprod(dim)", "t.cumprod(x, dim)", "t.prod(x)", "t.prod(x, dim, flag)", "x.prod(dim)"),
     *rows(one(), "x.cumsum(dim, dtype=t.float64)", "t.logsumexp(x, dim, flag)"),
-    *rows(one(full=True), "t.logsumexp(x, several if isinstance(several, tuple) else dim, keepdim=flag)"),
+    *rows(one(full=True), "t.logsumexp(x, several or dim, keepdim=flag)"),
     # by size
     *rows(ranked(), "t.sort(x, dim)", "t.sort(x, dim, descending=flag)", "x.sort(dim, flag).values", "t.topk(x, k, dim)"),
     *rows(ranked(), "x.topk(k, dim, largest=flag)", "t.median(x)", "t.median(x, dim, flag)", "x.median(dim)[0]"),

@@ -23,7 +23,8 @@ from minigrad import fused
 pytestmark = [  # the engine divides by no zero on the way; torch comments on copies and on create_graph
     pytest.mark.filterwarnings("error"),
     pytest.mark.filterwarnings(
-        "ignore:(torch.searchsorted|The reduce argument|Creating a tensor|Converting a tensor|To copy construct|__array__ impl|Using backward.. with create)"
+        "ignore:(torch.searchsorted|The reduce argument|Creating a tensor|Converting a tensor|To copy construct|"
+        "__array__ impl|Using backward.. with create)"
     ),
 ]
 
