@@ -29,7 +29,7 @@ def load(path: str, device: str) -> tuple[GPT, Any]:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", nargs="?", default="runs/nano/checkpoint.safetensors")
-    parser.add_argument("--prompt", default="The ", help="go on from this text")
+    parser.add_argument("--prompt", default="The", help="go on from this text")
     parser.add_argument("--tokens", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--temperature", type=float, default=0.8, help="0: always the most likely token (default 0.8)")
     parser.add_argument("--top-k", type=int, default=40, help="draw among the k most likely; 0: among all (default 40)")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import signal
 import time
 import zlib
@@ -45,11 +46,11 @@ class Size:
 
 
 SIZES = {
-    "nano": Size(GPTConfig(0, 64, 128, 4, 4, drop_rate=0.1), batch_size=16, steps=600, lr=2e-3),
+    "nano": Size(GPTConfig(0, 64, 128, 4, 4, drop_rate=0.0), batch_size=16, steps=500, lr=3e-3),
     "mini": Size(GPTConfig(0, 256, 384, 6, 6, drop_rate=0.1), batch_size=16, steps=3000, lr=1e-3),
     "124M": Size(GPTConfig(), batch_size=8, steps=20000, lr=6e-4, whole_vocabulary=True),
 }
-PROMPT = "The "
+PROMPT = "The"
 
 
 class Batches:
@@ -232,7 +233,7 @@ def main(arguments: list[str] | None = None) -> None:
             parser.error(f"--{name.replace('_', '-')} must be positive")
     options.out = options.out or Path("runs") / options.size
     try:
-        text = offline_text() if options.text is None else read_text(options.text)
+        text = read_text(options.text) if options.text else re.sub(r" {2,}", " ", offline_text())  # without its margins
         train(Run(size, text, options), options)
     except (OSError, ValueError, RuntimeError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")

@@ -55,6 +55,7 @@ from .random import Generator, default_generator, initial_seed, manual_seed, see
 from .ops.creation import (
     arange,
     as_tensor,
+    asarray,
     bernoulli,
     empty,
     empty_like,
@@ -202,7 +203,11 @@ from .ops.shape import (
 from .fused import log_softmax, softmax
 from . import amp, autograd, backends, cuda, data, distributed, nn, optim, utils
 from .amp import autocast
+from .cuda import accelerator
 from .backends import (
+    jit,
+    version,
+    xpu,
     are_deterministic_algorithms_enabled,
     compile,
     get_float32_matmul_precision,
@@ -242,6 +247,8 @@ from .ops.functions import (
     tan,
 )
 from .ops.arrange import (
+    fliplr,
+    flipud,
     broadcast_tensors,
     diag,
     diag_embed,
@@ -288,20 +295,21 @@ from .ops.scattering import (
 
 # fmt: off
 __all__ = [
-    "abs", "absolute", "acos", "add", "addcdiv", "addcmul", "addmm", "all", "allclose", "amax", "amin", "amp",
-    "any", "arange", "are_deterministic_algorithms_enabled", "argmax", "argmin", "argsort", "argwhere", "as_tensor",
-    "asin", "atan", "atan2", "autocast", "autograd", "backends", "BackendUnavailable", "baddbmm", "bernoulli",
-    "bfloat16", "bincount", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool",
-    "broadcast_tensors", "broadcast_to", "bucketize", "cat", "ceil", "chunk", "clamp", "clamp_max", "clamp_min",
-    "clip", "clone", "compile", "concat", "concatenate", "cos", "cosh", "count_nonzero", "cuda", "cumprod",
-    "cumsum", "data", "default_generator", "device", "diag", "diag_embed", "diagonal", "distributed", "div",
-    "divide", "dot", "double", "dtype", "e", "einsum", "empty", "empty_like", "enable_grad", "eq", "equal", "erf",
-    "exp", "exp2", "expm1", "eye", "finfo", "flatten", "flip", "float", "float16", "float32", "float64", "floor",
-    "floor_divide", "fmod", "from_numpy", "full", "full_like", "gather", "ge", "Generator", "get_default_device",
-    "get_default_dtype", "get_float32_matmul_precision", "get_num_threads", "get_rng_state", "gt", "half", "hstack",
-    "iinfo", "index_add", "index_copy", "index_fill", "index_select", "inf", "inference_mode", "initial_seed",
-    "inner", "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "is_tensor", "isclose", "isfinite",
-    "isin", "isinf", "isnan", "le", "lerp", "linalg", "linspace", "load", "log", "log10", "log1p", "log2",
+    "abs", "absolute", "accelerator", "acos", "add", "addcdiv", "addcmul", "addmm", "all", "allclose", "amax",
+    "amin", "amp", "any", "arange", "are_deterministic_algorithms_enabled", "argmax", "argmin", "argsort",
+    "argwhere", "as_tensor", "asarray", "asin", "atan", "atan2", "autocast", "autograd", "backends",
+    "BackendUnavailable", "baddbmm", "bernoulli", "bfloat16", "bincount", "bitwise_and", "bitwise_not",
+    "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_tensors", "broadcast_to", "bucketize", "cat", "ceil",
+    "chunk", "clamp", "clamp_max", "clamp_min", "clip", "clone", "compile", "concat", "concatenate", "cos", "cosh",
+    "count_nonzero", "cuda", "cumprod", "cumsum", "data", "default_generator", "device", "diag", "diag_embed",
+    "diagonal", "distributed", "div", "divide", "dot", "double", "dtype", "e", "einsum", "empty", "empty_like",
+    "enable_grad", "eq", "equal", "erf", "exp", "exp2", "expm1", "eye", "finfo", "flatten", "flip", "fliplr",
+    "flipud", "float", "float16", "float32", "float64", "floor", "floor_divide", "fmod", "from_numpy", "full",
+    "full_like", "gather", "ge", "Generator", "get_default_device", "get_default_dtype",
+    "get_float32_matmul_precision", "get_num_threads", "get_rng_state", "gt", "half", "hstack", "iinfo",
+    "index_add", "index_copy", "index_fill", "index_select", "inf", "inference_mode", "initial_seed", "inner",
+    "int", "int16", "int32", "int64", "int8", "is_grad_enabled", "is_tensor", "isclose", "isfinite", "isin",
+    "isinf", "isnan", "jit", "le", "lerp", "linalg", "linspace", "load", "log", "log10", "log1p", "log2",
     "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logsumexp", "long",
     "lt", "manual_seed", "masked_fill", "masked_scatter", "masked_select", "matmul", "max", "maximum", "mean",
     "median", "meshgrid", "min", "minimum", "mm", "moveaxis", "movedim", "mul", "multinomial", "multiply", "mv",
@@ -315,8 +323,8 @@ __all__ = [
     "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "subtract", "sum", "swapaxes", "swapdims", "t",
     "take", "take_along_dim", "tan", "tanh", "Tensor", "tensor", "tile", "topk", "trace", "transpose", "tril",
     "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind",
-    "unflatten", "unique", "unsqueeze", "use_deterministic_algorithms", "utils", "var", "vdot", "vstack", "where",
-    "zeros", "zeros_like",
+    "unflatten", "unique", "unsqueeze", "use_deterministic_algorithms", "utils", "var", "vdot", "version", "vstack",
+    "where", "xpu", "zeros", "zeros_like",
 ]
 # fmt: on
 

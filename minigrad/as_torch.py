@@ -43,9 +43,11 @@ MAPPED = {
     "torch.random": "minigrad",
     "torch.testing": "minigrad.testing",
     "torch.utils": "minigrad.utils",
+    "torch.utils.checkpoint": "minigrad.utils.checkpoint",
     "torch.utils.data": "minigrad.utils.data",
     "torch.utils.data.dataset": "minigrad.utils.data",
     "torch.utils.data.dataloader": "minigrad.utils.data",
+    "torch.utils.data.sampler": "minigrad.utils.data",
 }
 """What `import` finds under each of torch's names."""
 

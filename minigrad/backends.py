@@ -21,6 +21,12 @@ mkldnn = SimpleNamespace(is_available=lambda: False)
 mkl = SimpleNamespace(is_available=lambda: False)
 openmp = SimpleNamespace(is_available=lambda: False)
 
+jit = SimpleNamespace(script=lambda f: f, is_scripting=lambda: False, is_tracing=lambda: False)
+"""torch.jit: a function is left as it is."""
+xpu = SimpleNamespace(is_available=lambda: False)
+version = SimpleNamespace(cuda=None, hip=None, git_version="")
+"""torch.version: what torch was built for."""
+
 _precision = "highest"
 
 

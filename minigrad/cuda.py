@@ -85,3 +85,16 @@ def manual_seed_all(seed: int) -> None:
 
 
 manual_seed = manual_seed_all
+
+
+class accelerator:
+    """torch.accelerator's names: the GPU, if there is one."""
+
+    is_available = staticmethod(is_available)
+    device_count = staticmethod(device_count)
+    synchronize = staticmethod(synchronize)
+
+    @staticmethod
+    def current_accelerator(check_available: bool = False) -> device | None:
+        """device("cuda"), or None."""
+        return device("cuda") if is_available() else None

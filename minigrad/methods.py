@@ -196,6 +196,8 @@ class TensorMethods:
     chunk = shape.chunk
     unbind = shape.unbind
     flip = arrange.flip
+    fliplr = arrange.fliplr
+    flipud = arrange.flipud
     roll = arrange.roll
     select = arrange.select
     unflatten = arrange.unflatten

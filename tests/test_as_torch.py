@@ -177,6 +177,9 @@ from torch.distributed import init_process_group, destroy_process_group
 torch.backends.cuda.matmul.allow_tf32 = True; torch.backends.cudnn.allow_tf32 = True; torch.backends.cudnn.benchmark = False
 torch.set_float32_matmul_precision("high"); torch.set_num_threads(1); torch.use_deterministic_algorithms(True)
 torch.cuda.manual_seed_all(1); torch.cuda.manual_seed(1); torch.cuda.empty_cache()
+from torch.utils.checkpoint import checkpoint
+assert not torch.accelerator.is_available() and torch.accelerator.current_accelerator() is None and not torch.xpu.is_available()
+assert torch.version.cuda is None and torch.jit.script(abs) is abs and checkpoint(max, 1, 2, use_reentrant=False) == 2
 device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 model = torch.compile(torch.nn.Linear(2, 1)); scaler = torch.amp.GradScaler(device, enabled=False)
 opt = torch.optim.SGD(model.parameters(), lr=0.1)

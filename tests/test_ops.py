@@ -603,6 +603,7 @@ DIFFERENTIABLE: list[Row] = [
     *rows(one(), "t.sort(x, dim=dim, descending=flag, stable=True)" , "t.sort(x, dim, flag)"),
     *rows(one(full=True), "t.median(x)"),
     # arranged otherwise
+    *rows(one(min_dims=2), "t.fliplr(x)", "x.flipud()"),
     *rows(one(), "t.flip(x, several if isinstance(several, tuple) else (dim,))", "x.flip(dim)"),
     *rows(rolls(), "t.roll(x, c)", "t.roll(x, c, dim)", "x.roll(by, along)", "t.movedim(x, source, places)", "x.moveaxis(dim, 0)"),
     *rows(rolls(), "t.repeat_interleave(x, n, dim)", "x.repeat_interleave(many, dim)", "x.repeat_interleave(n)", "t.tile(x, (n, 2))"),
@@ -1055,7 +1056,7 @@ t.tensor(range(4)) ; t.tensor([float('nan'), 1]) ; t.tensor(np.arange(3, dtype=n
 t.tensor(np.float32(2.5)) ; t.tensor([np.float32(1), 2]) ; t.tensor(np.eye(2), dtype=t.float32)
 t.tensor([np.arange(2), np.arange(2)]) ; t.tensor(2**40) ; t.tensor([[1], [2.0]])
 t.tensor([[[1, 2]], [[3, 4]]], dtype=t.float16) ; t.Tensor([1, 2]) ; t.Tensor(2, 3).shape ; t.tensor(t.ones(2))
-t.as_tensor([1, 2]) ; t.as_tensor(2.5, dtype=t.float64) ; t.as_tensor(np.arange(2.0)) ; t.from_numpy(np.arange(3))
+t.as_tensor([1, 2]) ; t.asarray([1, 2]) ; t.as_tensor(2.5, dtype=t.float64) ; t.as_tensor(np.arange(2.0)) ; t.from_numpy(np.arange(3))
 t.arange(5) ; t.arange(1, 5) ; t.arange(1, 10, 3) ; t.arange(5, 1, -2) ; t.arange(0, 1, 0.1) ; t.arange(2.5)
 t.arange(1, 0, -0.25) ; t.arange(0) ; t.arange(3, 3) ; t.arange(5, dtype=t.float32) ; t.arange(0.5, 3, dtype=t.int64)
 t.arange(0, 4, dtype=t.int32) ; t.arange(0, 1, 0.3, dtype=t.float64) ; t.arange(-1, 1, 0.5) ; t.arange(True)

@@ -46,6 +46,20 @@ def flip(x: Tensor, *dims: Any) -> Tensor:
     return named("Flip", clone(Slice.apply(x, key=key)))
 
 
+def fliplr(x: Tensor) -> Tensor:
+    """x with its columns in reverse order (torch.fliplr)."""
+    if x.ndim < 2:
+        raise RuntimeError(f"fliplr: input must be >= 2-d, got shape {tuple(x.shape)}")
+    return flip(x, 1)
+
+
+def flipud(x: Tensor) -> Tensor:
+    """x with its rows in reverse order (torch.flipud)."""
+    if x.ndim < 1:
+        raise RuntimeError("flipud: input must be >= 1-d, got a 0-d tensor")
+    return flip(x, 0)
+
+
 def roll(x: Tensor, shifts: Any, dims: Any = None) -> Tensor:
     """x with its elements moved on by shifts along dims, those that leave at the end coming in at the start (torch.roll).
 

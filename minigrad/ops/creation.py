@@ -166,6 +166,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return data.to(dtype=dtype, device=device)
 
 
+asarray = as_tensor
+
+
 # -------------------------------------------------------------------------------------------------------------- constant
 
 
