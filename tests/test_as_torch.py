@@ -130,7 +130,7 @@ def test_what_is_not_there_is_named_with_what_is(code: str, kind: str, facts: li
 
 
 def test_asking_is_no_error() -> None:
-    code = "import torch; print(hasattr(torch, 'xpu'), hasattr(torch.nn, 'Conv2d'), hasattr(torch.ones(1), 'items'))"
+    code = "import torch; print(hasattr(torch, 'onnx'), hasattr(torch.nn, 'CTCLoss'), hasattr(torch.ones(1), 'items'))"
     assert said(code) == "False False False"
     assert said("import torch.nn.functional as F; print(hasattr(F, 'softmax'))") == "True"
 
