@@ -25,6 +25,7 @@ MAPPED = {
     "torch": "minigrad",
     "torch.amp": "minigrad.amp",
     "torch.autograd": "minigrad.autograd",
+    "torch.autograd.function": "minigrad.autograd",
     "torch.backends": "minigrad.backends",
     "torch.cuda": "minigrad.cuda",
     "torch.cuda.amp": "minigrad.amp",

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -60,6 +60,7 @@ class Op:
     dtype: np.dtype[Any]
     freed: bool = False
     retained: weakref.ref[Tensor] | None = None
+    backward_hooks: dict[Handle, Callable[[Tensor], Any]] | None = None
 
     def __init_subclass__(cls) -> None:
         if "label" not in cls.__dict__:
@@ -290,6 +291,27 @@ class Cotangents:
         g = self.of[slot]
         return g if slot in self.owned else g.owned() if isinstance(g, Patch) else g.clone()
 
+    def show(self, slot: Op | Tensor) -> None:
+        """Let the slot's hooks see its complete gradient, each what the one before it made of it."""
+        for hook in list((slot.backward_hooks or {}).values()):
+            g: Any = self.own(slot)
+            g = self.of[slot] = g.to_dense() if isinstance(g, Patch) and not g.visible else g
+            self.owned.add(slot)
+            if (new := hook(g)) is not None:
+                self.of[slot] = _checked(new, g, getattr(hook, "__name__", repr(hook)))
+                self.owned.discard(slot)
+
+
+def _checked(new: Any, g: Any, hook: str) -> Gradient:
+    if not isinstance(new, Tensor | Patch):
+        raise TypeError(f"expected Variable, but hook {hook!r} returned {type(new).__name__!r}: a tensor, or None")
+    for what in ("shape", "dtype"):
+        if getattr(new, what) != getattr(g, what):
+            raise RuntimeError(
+                f"hook {hook!r} has changed the {what} of the gradient: it was {getattr(g, what)}, got {getattr(new, what)}"
+            )
+    return new
+
 
 def ops_behind(outputs: Iterable[Tensor], targets: set[Op | Tensor] | None) -> list[Op]:
     """The ops that the outputs were computed by, youngest first: every op comes before the ops that made its inputs.
@@ -330,7 +352,7 @@ def pull(
     """
     cotangents = Cotangents()
     done: set[Op | Tensor] = set()
-    before = mode.recording
+    before, suspicious = mode.recording, mode.suspicious
     mode.recording = create_graph
     try:
         for y, g in zip(outputs, gradients, strict=True):
@@ -339,6 +361,8 @@ def pull(
             if op not in cotangents.of:
                 continue
             done.add(op)
+            if op.backward_hooks:
+                cotangents.show(op)
             held = cotangents.of[op]
             g = dense(held)
             mine = op in cotangents.owned or g is not held
@@ -349,11 +373,15 @@ def pull(
             fresh = op.fresh or (op.moves and mine)
             for i, (gx, parent) in enumerate(zip(op.gradients(g), op.parents, strict=True)):
                 if gx is not None and parent is not None:
+                    if suspicious:
+                        _no_nan(gx, op, i)
                     cotangents.collect(parent, _fitting(gx, parent, op, i), fresh)
             if not retain_graph:
                 op.free()
         complete = cotangents.of if targets is None else targets | done
         for slot in cotangents.of:
+            if slot.backward_hooks and slot in complete and slot not in done:
+                cotangents.show(slot)
             if (
                 isinstance(slot, Op)
                 and slot in complete
@@ -377,6 +405,12 @@ def _fitting(gx: Gradient, parent: Op | Tensor, op: Op, i: int) -> Gradient:
             f"{op.name}: backward returned a gradient of shape {gx.array.shape} for input {i} of shape {array.shape}"
         )
     return gx if gx.array.dtype == array.dtype else gx.to(ours(array.dtype))
+
+
+def _no_nan(gx: Gradient, op: Op, i: int) -> None:
+    array = dense(gx).array
+    if bool((array != array).any()):
+        raise RuntimeError(f"Function '{op.label}' returned nan values in its {i}th output.")
 
 
 def deposit(leaf: Tensor, g: Gradient, in_place: bool = True) -> None:
@@ -442,6 +476,8 @@ def backward_all(
         for leaf in leaves:
             if leaf.slot in cotangents.of and not (leaf.op and leaf.op.retained):  # pull has seen to retained ones
                 deposit(leaf, cotangents.own(leaf.slot))
+                for hook in list((leaf.accumulated_hooks or {}).values()):
+                    hook(leaf)
 
 
 def grad(
@@ -534,3 +570,46 @@ def retain_grad(self: Tensor) -> None:
     if self.op is not None:
         self.check_history("retain_grad")
         self.op.retained = weakref.ref(self)
+
+
+class Handle:
+    """What removes a hook: by .remove(), or at the end of a with block."""
+
+    def __init__(self, hooks: dict[Handle, Any]):
+        self.hooks = hooks
+
+    def remove(self) -> None:
+        """Call the hook no more."""
+        self.hooks.pop(self, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
+def _register(owner: Op | Tensor, kind: str, hook: Callable[[Tensor], Any]) -> Handle:
+    hooks = owner.__dict__.setdefault(kind, {})
+    handle = Handle(hooks)
+    hooks[handle] = hook
+    return handle
+
+
+def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+    """Call hook(g) with this tensor's gradient in every backward; a tensor that it returns takes g's place (torch.Tensor.register_hook).
+
+    The gradient is complete then, and goes from there to `.grad` or further back.
+    """
+    if not self._requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    return _register(self.slot, "backward_hooks", hook)
+
+
+def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], None]) -> Handle:
+    """Call hook(x) for this leaf x whenever backward has added to x.grad (torch's of that name)."""
+    if not self._requires_grad:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if self.op is not None:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    return _register(self, "accumulated_hooks", hook)

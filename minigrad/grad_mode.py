@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 class _Mode(threading.local):
     recording = True
+    suspicious = False  # look for nan in what each backward returns
 
 
-mode = _Mode()
+mode = _mode = _Mode()
 
 
 def is_grad_enabled() -> bool:
@@ -111,3 +112,25 @@ def inference_mode(mode: Any = True) -> Any:
     if callable(mode):
         return no_grad(mode)
     return no_grad() if mode else set_grad_enabled(is_grad_enabled())
+
+
+class set_detect_anomaly(_Decorator):
+    """Raise RuntimeError as soon as an op's backward returns nan, naming the op (torch.autograd.set_detect_anomaly)."""
+
+    def __init__(self, mode: bool, check_nan: bool = True):
+        self.before, self.enabled = _mode.suspicious, bool(mode and check_nan)
+        _mode.suspicious = self.enabled
+
+    def __enter__(self) -> None:
+        _mode.suspicious = self.enabled
+
+    def __exit__(self, *exception: object) -> None:
+        _mode.suspicious = self.before
+
+    def _recreate_cm(self) -> set_detect_anomaly:
+        return set_detect_anomaly(self.enabled)
+
+
+def detect_anomaly(check_nan: bool = True) -> set_detect_anomaly:
+    """set_detect_anomaly for a `with` block (torch.autograd.detect_anomaly)."""
+    return set_detect_anomaly(True, check_nan)

@@ -296,6 +296,8 @@ class TensorMethods:
     # gradients
     backward = core.backward
     retain_grad = core.retain_grad
+    register_hook = core.register_hook
+    register_post_accumulate_grad_hook = core.register_post_accumulate_grad_hook
 
     def where(x: Tensor, condition: Tensor, other: Any) -> Tensor:  # type: ignore[misc]
         """x where condition holds, else other."""

@@ -72,6 +72,8 @@ class Tensor(TensorMethods):
     _grad: Any = None  # Tensor, Patch or None
     _version: Version | None = None  # None is version 0, until somebody shares or writes the memory
     _epoch: int = 0  # the version's `rewrites` that self.op describes
+    backward_hooks: dict[Any, Any] | None = None
+    accumulated_hooks: dict[Any, Any] | None = None
     _unseen: bool = False  # a view, made while nothing was recorded, of a tensor that requires grad: it has no history
 
     def __init__(self, data: Any = (), *more: int, dtype: Any = None, device: Any = None, requires_grad: bool = False):

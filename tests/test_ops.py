@@ -1221,6 +1221,8 @@ RANDOM += ["normal_", "uniform_", "bernoulli_", "exponential_", "random_", "drop
 ENGINE = [
     "backward",
     "retain_grad",
+    "register_hook",
+    "register_post_accumulate_grad_hook",
     "cuda",
     "set_default_device",
     "get_default_device",

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .. import dtypes, printing
 from ..backend import to_numpy
+from ..core import Handle
 from ..dtypes import default_float
 from ..grad_mode import no_grad
 from ..ops.convert import destination
@@ -50,23 +51,6 @@ class Buffer(Tensor):
         data = empty(0) if data is None else data.detach()
         self.array, self._version = data.array, data._version
         self.persistent = persistent
-
-
-class Handle:
-    """What removes a hook: by .remove(), or at the end of a with block."""
-
-    def __init__(self, hooks: dict[Handle, Any]):
-        self.hooks = hooks
-
-    def remove(self) -> None:
-        """Call the hook no more."""
-        self.hooks.pop(self, None)
-
-    def __enter__(self) -> Handle:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.remove()
 
 
 class _Keys(NamedTuple):
