@@ -375,6 +375,18 @@ def normalised(draw: st.DrawFn) -> Names:
 
 
 @st.composite
+def channels(draw: st.DrawFn) -> Names:
+    """x (N, C, ...) of several numbers per channel; weight, bias, mean and var of each channel; a number of groups."""
+    groups, each = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    n, more = draw(st.integers(2, 4)), draw(shapes(max_dims=2, min_side=2, max_side=3))
+    each += each == 1 and not more  # or a group would be a single number
+    sizes = {"x": (n, groups * each, *more), **dict.fromkeys(("w", "b", "mean"), (groups * each,))}
+    names = {name: draw(floats(shape)) for name, shape in sizes.items()}
+    var, eps = draw(floats((groups * each,), "positive")), draw(st.sampled_from([1e-2, 0.5]))
+    return {**names, "var": var, "groups": groups, "eps": eps}
+
+
+@st.composite
 def halves(draw: st.DrawFn) -> Names:
     shape = list(draw(shapes(min_dims=1)))
     dim = draw(dims(len(shape)))
@@ -639,6 +651,9 @@ DIFFERENTIABLE: list[Row] = [
     # layers
     *rows(normalised(), "F.layer_norm(x, last, w, b, eps)", "F.layer_norm(x, tuple(last), eps=eps)", "F.layer_norm(x, last, w, eps=eps)"),
     *rows(normalised(), "F.rms_norm(x, last, w, eps)", "F.rms_norm(x, last, eps=eps)"),
+    *rows(channels(), "F.batch_norm(x, None, None, w, b, True, eps=eps)", "F.batch_norm(x, fixed(mean), fixed(var), w, eps=eps)"),
+    *rows(channels(), "F.batch_norm(x, fixed(mean) * 1, fixed(var) * 1, w, b, True)", "F.group_norm(x, groups, w, b, eps)"),
+    *rows(channels(), "F.group_norm(x, groups, eps=eps)"),
     *rows(halves(), "F.glu(x, dim)"),
     *rows(one("nonzero", min_dims=1), "F.normalize(x, dim=dim)", "F.normalize(x, 1, dim)", "F.cosine_similarity(x, x.sin() + 2, dim)"),
     *rows(paddings(), "F.pad(x, ends)", "F.pad(x, tuple(ends), value=-1.5)", "F.pad(x, few, 'reflect')", "F.pad(x, few, 'replicate')"),

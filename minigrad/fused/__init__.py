@@ -9,7 +9,7 @@ from .activation import GELU, GELUTanh, SiLU, gelu, silu
 from .attention import Attention, attention
 from .base import Fused
 from .cross_entropy import CrossEntropy, cross_entropy, nll_loss
-from .norm import LayerNorm, RMSNorm, layer_norm, rms_norm
+from .norm import LayerNorm, RMSNorm, batch_norm, group_norm, layer_norm, rms_norm
 from .softmax import LogSoftmax, Softmax, log_softmax, softmax
 
 __all__ = [
@@ -24,8 +24,10 @@ __all__ = [
     "SiLU",
     "Softmax",
     "attention",
+    "batch_norm",
     "cross_entropy",
     "gelu",
+    "group_norm",
     "layer_norm",
     "log_softmax",
     "nll_loss",

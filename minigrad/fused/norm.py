@@ -1,19 +1,21 @@
-"""Layer normalisation, with and without the mean."""
+"""Normalisation: over the last axes, over groups of channels, over the batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..backend import Array, namespace, quiet
+from ..grad_mode import no_grad
 from ..ops.convert import cast
 from ..ops.elementwise import rsqrt, square
 from ..ops.reduction import mean
-from ..ops.shape import Reshape, broadcast_to, named
-from ..tensor import Tensor
+from ..ops.shape import Permute, Reshape, broadcast_to, named
+from ..tensor import Tensor, wrap
 from .base import Fused
 
 
@@ -149,3 +151,106 @@ def _over_last(
     if len(shape) > 1:
         y = named(op.label.removesuffix("Backward0"), Reshape.apply(y, to=(*lead, *shape)))
     return cast(y, dtype)
+
+
+# --------------------------------------------------------------------------------------------------- channels, (N, C, ...)
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """(x - mean) / √(var + eps) over each sample's groups of channels (torch.nn.functional.group_norm; Wu and He, 2018).
+
+    Args:
+        input: floats of shape (N, C, ...).
+        num_groups: into how many groups of neighbours the C channels are divided.
+        weight, bias: (C,), of input's dtype.
+
+    Raises:
+        RuntimeError: input has no channels, or their number is no multiple of num_groups; weight or bias of another
+            shape or dtype.
+        ValueError: a group of a single number, which would always become 0.
+        NotImplementedError: integers.
+    """
+    shape = input.array.shape
+    if len(shape) < 2:
+        raise RuntimeError(f"group_norm: expected at least 2 dimensions, (N, C, ...), got shape {shape}")
+    if shape[1] % num_groups:
+        raise RuntimeError(
+            f"group_norm: expected the number of channels to be divisible by num_groups, got {shape} and {num_groups}"
+        )
+    rows = (shape[0] * num_groups, prod(shape[1:]) // num_groups)
+    _check_channels("group_norm", input, rows[1], {"weight": weight, "bias": bias})
+    y = Reshape.apply(LayerNorm.apply(Reshape.apply(input, to=rows), None, None, eps=eps), to=shape)
+    return named("NativeGroupNorm", _scaled(y, weight, bias))
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / √(var + eps) of each channel (torch.nn.functional.batch_norm; Ioffe and Szegedy, 2015).
+
+    Args:
+        input: floats of shape (N, C, ...).
+        running_mean, running_var: (C,); in training both move towards the batch's, by the share `momentum`.
+        weight, bias: (C,).
+        training: mean and variance are those of the batch, not the running ones.
+
+    Raises:
+        ValueError: training on a single number per channel, which would always become 0.
+        RuntimeError: a parameter of another size than C or of another dtype; no running statistics outside training.
+        NotImplementedError: integers.
+    """
+    shape = input.array.shape
+    if len(shape) < 2:
+        raise IndexError(f"batch_norm: expected at least 2 dimensions, (N, C, ...), got shape {shape}")
+    count = prod(shape) // max(shape[1], 1)
+    given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
+    _check_channels("batch_norm", input, count if training else 0, given)
+    if not training:
+        if running_mean is None or running_var is None:
+            raise RuntimeError("batch_norm: running_mean and running_var must be defined in evaluation mode")
+        r = rsqrt(running_var + eps)
+        y = (input - _per_channel(running_mean, input)) * _per_channel(r, input)
+        return named("NativeBatchNorm", _scaled(y, weight, bias))
+    first = (1, 0, *range(2, len(shape)))  # channels first; it is its own inverse
+    turned = Permute.apply(input, dims=first)
+    rows = Reshape.apply(turned, to=(shape[1], count))
+    y = Reshape.apply(LayerNorm.apply(rows, None, None, eps=eps), to=turned.array.shape)
+    with no_grad():
+        for running, now in (running_mean, rows.array.mean), (running_var, partial(rows.array.var, ddof=1)):
+            if running is not None and count:
+                running.mul_(1 - momentum).add_(wrap(now(axis=1)) * momentum)
+    return named("NativeBatchNorm", _scaled(Permute.apply(y, dims=first), weight, bias))
+
+
+def _check_channels(name: str, x: Tensor, count: int, parameters: dict[str, Tensor | None]) -> None:
+    """parameters are (C,) and of x's dtype, and not 1 number alone is normalised."""
+    channels = x.array.shape[1]
+    if x.array.dtype.kind != "f":
+        raise NotImplementedError(f"{name} is not implemented for {x.dtype}: it needs floating point; use .float()")
+    if count == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
+    for what, p in parameters.items():
+        if p is not None and p.array.shape != (channels,):
+            raise RuntimeError(
+                f"{name}: {what} should contain {channels} elements, one per channel, got {tuple(p.shape)}"
+            )
+        if p is not None and p.array.dtype != x.array.dtype:
+            raise RuntimeError(f"{name}: mixed dtype: {what} is {p.dtype} and input {x.dtype}")
+
+
+def _per_channel(p: Tensor, like: Tensor) -> Tensor:
+    return Reshape.apply(p, to=(-1, *(1,) * (like.ndim - 2)))
+
+
+def _scaled(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    y = y if weight is None else y * _per_channel(weight, y)
+    return y if bias is None else y + _per_channel(bias, y)

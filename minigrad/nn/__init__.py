@@ -53,6 +53,7 @@ from .module import (
     Module,
     Parameter,
 )
+from .norm import BatchNorm1d, BatchNorm2d, GroupNorm
 from .transformer import (
     MultiheadAttention,
     TransformerDecoder,
@@ -62,6 +63,8 @@ from .transformer import (
 )
 
 __all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "Buffer",
@@ -74,6 +77,7 @@ __all__ = [
     "functional",
     "GELU",
     "GLU",
+    "GroupNorm",
     "HuberLoss",
     "Identity",
     "init",

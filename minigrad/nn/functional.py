@@ -11,7 +11,18 @@ import numpy as np
 from .. import backend, fused
 from ..backend import Array, namespace
 from ..core import Patch
-from ..fused import attention, cross_entropy, gelu, layer_norm, log_softmax, nll_loss, rms_norm, softmax
+from ..fused import (
+    attention,
+    batch_norm,
+    cross_entropy,
+    gelu,
+    group_norm,
+    layer_norm,
+    log_softmax,
+    nll_loss,
+    rms_norm,
+    softmax,
+)
 from ..grad_mode import mode, no_grad
 from ..ops import elementwise
 from ..ops.activation import elu, glu, into, leaky_relu, logsigmoid, softplus
@@ -390,6 +401,7 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
 
 __all__ = [
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cosine_similarity",
@@ -399,6 +411,7 @@ __all__ = [
     "embedding",
     "gelu",
     "glu",
+    "group_norm",
     "gumbel_softmax",
     "huber_loss",
     "kl_div",
