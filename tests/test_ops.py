@@ -253,6 +253,21 @@ def tables(draw: st.DrawFn, empty: bool = False) -> Names:
 
 
 @st.composite
+def bags(draw: st.DrawFn) -> Names:
+    """A table w; ids in bags of one size, even, or one after the other, flat, from starts; a factor for each; padding."""
+    rows, size = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    even, flat = (
+        draw(index_of(rows, (draw(UP_TO_5), size))).astype(np.int64),
+        draw(index_of(rows, (draw(UP_TO_5),))).astype(np.int64),
+    )
+    starts = np.array([0, *sorted(draw(st.lists(st.integers(0, len(flat)), max_size=3)))])
+    return {
+        "w": draw(floats((rows, size))), "even": even, "flat": flat, "starts": starts, "ends": np.append(starts, len(flat)), "factors": draw(floats(even.shape)),
+        "mode": draw(st.sampled_from(["sum", "mean", "max"])), "padding": draw(st.none() | st.integers(-rows, rows - 1)),
+    }  # fmt: skip
+
+
+@st.composite
 def losses(draw: st.DrawFn) -> Names:
     """Logits (C,), (N, C) or (N, C, ...), class ids with some ignored, probabilities, class weights."""
     classes = draw(st.integers(1, 5))
@@ -665,6 +680,9 @@ DIFFERENTIABLE: list[Row] = [
     *rows(tables(), "F.embedding(ids, w)", "F.embedding(ids, w, padding_idx=padding)"),
     *rows(tables(), "F.embedding(ids, w, padding, scale_grad_by_freq=flag)"),
     *rows(tables(empty=True), "F.embedding(ids, w, padding)"),
+    *rows(bags(), "F.embedding_bag(even, w, mode=mode)", "F.embedding_bag(flat, w, starts, mode=mode, padding_idx=padding)"),
+    *rows(bags(), "F.embedding_bag(even, w, mode='sum', per_sample_weights=factors, padding_idx=padding)"),
+    *rows(bags(), "F.embedding_bag(flat, w, ends, mode=mode, include_last_offset=True)"),
 ]  # fmt: skip
 
 WITHOUT_GRADIENT: list[Row] = [
@@ -808,6 +826,7 @@ IN_PLACE: list[Row] = [
 FIRST_ORDER = {  # torch has no second one of empty ids, and a wrong one with frequencies: it leaves them out
     "F.embedding(ids, w, padding)",
     "F.embedding(ids, w, padding, scale_grad_by_freq=flag)",
+    *(code for code, _ in DIFFERENTIABLE if code.startswith("F.embedding_bag")),  # of these it has none
     # and none of its attention kernel, which it takes unless the mask is a float one that requires grad
     *(code for code, _ in DIFFERENTIABLE if code.startswith("F.scaled_dot") and " b" not in code),
 }

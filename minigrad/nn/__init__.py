@@ -26,7 +26,7 @@ from .containers import (
     ParameterList,
     Sequential,
 )
-from .embedding import Embedding, TokenAndPositionEmbedding
+from .embedding import Embedding, EmbeddingBag, TokenAndPositionEmbedding
 from .layers import (
     CosineSimilarity,
     Dropout,
@@ -73,6 +73,7 @@ __all__ = [
     "Dropout",
     "ELU",
     "Embedding",
+    "EmbeddingBag",
     "Flatten",
     "functional",
     "GELU",

@@ -12,22 +12,8 @@ from . import init
 from .module import Module, Parameter
 
 
-class Embedding(Module):
-    """A table of vectors, looked up by id (torch.nn.Embedding): ids (...) give (..., embedding_dim).
-
-    The gradient of the table is kept as the rows that were used, and looks dense in weight.grad.
-
-    Args:
-        num_embeddings: rows of the table.
-        embedding_dim: length of a row.
-        padding_idx: this row starts as zeros and receives no gradient.
-        max_norm, norm_type: rows that are looked up are first scaled down to this p-norm.
-        scale_grad_by_freq: divide each id's gradient by how often it occurs in the batch.
-        sparse: show weight.grad as rows.
-
-    Raises:
-        AssertionError: padding_idx outside the table (torch's choice of class).
-    """
+class _Table(Module):
+    """A table of vectors (num_embeddings, embedding_dim) as a parameter."""
 
     def __init__(
         self,
@@ -70,6 +56,31 @@ class Embedding(Module):
         if self.padding_idx is not None:
             self.weight[self.padding_idx] = 0
 
+    def _told(self, *names: str) -> list[str]:
+        """The sizes, and those of the named options that are not the default."""
+        values = {name: getattr(self, name) for name in names}
+        default = {"norm_type": 2, "padding_idx": None, "max_norm": None}
+        told = [f"{name}={value}" for name, value in values.items() if value != default.get(name, False)]
+        return [f"{self.num_embeddings}, {self.embedding_dim}", *told]
+
+
+class Embedding(_Table):
+    """A table of vectors, looked up by id (torch.nn.Embedding): ids (...) give (..., embedding_dim).
+
+    The gradient of the table is kept as the rows that were used, and looks dense in weight.grad.
+
+    Args:
+        num_embeddings: rows of the table.
+        embedding_dim: length of a row.
+        padding_idx: this row starts as zeros and receives no gradient.
+        max_norm, norm_type: rows that are looked up are first scaled down to this p-norm.
+        scale_grad_by_freq: divide each id's gradient by how often it occurs in the batch.
+        sparse: show weight.grad as rows.
+
+    Raises:
+        AssertionError: padding_idx outside the table (torch's choice of class).
+    """
+
     def forward(self, input: Tensor) -> Tensor:
         return F.embedding(
             input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
@@ -101,18 +112,72 @@ class Embedding(Module):
         )
 
     def extra_repr(self) -> str:
-        told = [f"{self.num_embeddings}, {self.embedding_dim}"]
-        if self.padding_idx is not None:
-            told.append(f"padding_idx={self.padding_idx}")
-        if self.max_norm is not None:
-            told.append(f"max_norm={self.max_norm}")
-        if self.norm_type != 2:
-            told.append(f"norm_type={self.norm_type}")
-        if self.scale_grad_by_freq:
-            told.append("scale_grad_by_freq=True")
-        if self.sparse:
-            told.append("sparse=True")
-        return ", ".join(told)
+        return ", ".join([*self._told("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse")])
+
+
+class EmbeddingBag(_Table):
+    """The sum, mean or maximum of the vectors of each bag of ids (torch.nn.EmbeddingBag): (B, L) give (B, embedding_dim).
+
+    Args:
+        mode: "sum", "mean" or "max".
+        include_last_offset: offsets end with the number of ids.
+        padding_idx: this row starts as zeros and counts in no bag.
+        num_embeddings, embedding_dim, max_norm, norm_type, scale_grad_by_freq, sparse: as in Embedding.
+
+    Raises:
+        AssertionError: padding_idx outside the table (torch's choice of class).
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        options = (padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse)
+        super().__init__(num_embeddings, embedding_dim, *options, _weight, device=device, dtype=dtype)
+        self.mode, self.include_last_offset = mode, include_last_offset
+
+    def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:
+        """What `functional.embedding_bag` gives for ids (B, L), or (N,) with offsets (B,)."""
+        return F.embedding_bag(
+            input,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            self.sparse,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
+
+    @classmethod
+    def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, **options: Any) -> EmbeddingBag:
+        """A layer around an existing (V, D) table, not trained unless freeze=False; options as the layer's."""
+        if embeddings.ndim != 2:
+            raise AssertionError(
+                f"Embeddings parameter is expected to be 2-dimensional, got shape {tuple(embeddings.shape)}"
+            )
+        rows, dim = embeddings.shape
+        bag = cls(rows, dim, _weight=embeddings, **options)
+        bag.weight.requires_grad = not freeze
+        return bag
+
+    def extra_repr(self) -> str:
+        told = [*self._told("max_norm", "norm_type", "scale_grad_by_freq"), f"mode={self.mode!r}"]
+        return ", ".join(told + ([] if self.padding_idx is None else [f"padding_idx={self.padding_idx}"]))
 
 
 class TokenAndPositionEmbedding(Module):

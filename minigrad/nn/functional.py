@@ -31,6 +31,7 @@ from ..ops.elementwise import sigmoid, tanh
 from ..ops.indexing import Gather, array_of, checked, flat, getitem, index_select, scatter_add, scatter_add_rows
 from ..ops.linalg import matmul
 from ..ops.reduction import argmax, norm, sum
+from ..ops.reduction import max as largest
 from ..ops.selection import clamp, masked_fill
 from ..ops.shape import Pad, Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named
 from ..sparse import RowSparse
@@ -120,6 +121,109 @@ def embedding(
     if max_norm is not None:
         _renormalize(weight, array_of(ids), max_norm, norm_type)
     return Embedding.apply(weight, index=ids, padding=padding_idx, by_frequency=scale_grad_by_freq, sparse=sparse)
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The sum, mean or maximum of the rows of each bag of ids: a gather, then a scatter-add (torch.nn.functional.embedding_bag).
+
+    Args:
+        input: ids, (B, L) for B bags of L, or (N,) for bags one after the other, where `offsets` (B,) says where each begins.
+        weight: (V, D) table.
+        mode: "sum", "mean" or "max"; 0 for an empty bag.
+        per_sample_weights: a factor for each id, of input's shape, for "sum" only.
+        include_last_offset: offsets (B + 1,) ends with N.
+        padding_idx: an id that counts as absent.
+        max_norm, norm_type, scale_grad_by_freq, sparse: as in `embedding` (torch 2.13 divides by another id's frequency).
+
+    Returns:
+        (B, D), weight's dtype.
+
+    Raises:
+        ValueError: input, offsets and per_sample_weights of shapes that do not fit; an unknown mode, or "max" with sparse
+            or scale_grad_by_freq.
+        RuntimeError: ids that are no integers or not in the table; offsets that do not go from 0 up to at most N, or to N if they include the last.
+        NotImplementedError: per_sample_weights with another mode than "sum".
+    """
+    if (
+        input.ndim not in (1, 2)
+        or (input.ndim == 2) != (offsets is None)
+        or (offsets is not None and offsets.ndim != 1)
+    ):
+        raise ValueError(
+            f"embedding_bag: input has to be 2D (B, L), without offsets, or 1D (N,), with 1D offsets, got {input.ndim}D "
+            f"and offsets {'None' if offsets is None else f'{offsets.ndim}D'}"
+        )
+    if weight.ndim != 2:
+        raise ValueError(f"embedding_bag: weight has to be a 2D Tensor (rows, dim), got shape {tuple(weight.shape)}")
+    if mode not in ("sum", "mean", "max") or (mode == "max" and (sparse or scale_grad_by_freq)):
+        raise ValueError(
+            f"embedding_bag: mode has to be one of sum, mean or max (not sparse, not by freq), got {mode!r}"
+        )
+    if per_sample_weights is not None:
+        if per_sample_weights.array.shape != input.array.shape:
+            raise ValueError(
+                f"embedding_bag: per_sample_weights {tuple(per_sample_weights.shape)} must have input's shape {tuple(input.shape)}"
+            )
+        if mode != "sum":
+            raise NotImplementedError(
+                f"embedding_bag: per_sample_weights is only supported for mode='sum', got {mode!r}"
+            )
+        if per_sample_weights.array.dtype != weight.array.dtype:
+            raise RuntimeError(
+                f"embedding_bag: per_sample_weights must be {weight.dtype}, as weight, got {per_sample_weights.dtype}"
+            )
+    rows, width = weight.array.shape
+    if padding_idx is not None and not -rows <= padding_idx < rows:
+        raise RuntimeError(
+            f"embedding_bag: padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, got {padding_idx}"
+        )
+    try:
+        ids = array_of(checked(input, weight.array.shape, "embedding_bag", from_end=False)).reshape(-1)
+    except (IndexError, TypeError) as error:
+        raise RuntimeError(str(error)) from None
+    xp = namespace(ids)
+    starts = xp.arange(len(input)) * input.array.shape[1] if offsets is None else offsets.array
+    bags = len(starts) - include_last_offset
+    n = ids.size
+    unfit = bags < 0 or (bags == 0 and n > 0)
+    if bags > 0:
+        last_fits = starts[-1] == n if include_last_offset else starts[-1] <= n
+        unfit = starts[0] != 0 or not last_fits or bool((starts[1:] < starts[:-1]).any())
+    if unfit:
+        raise RuntimeError(
+            f"embedding_bag: offsets have to start with 0 and rise to at most {n}, the number of ids, got {offsets}"
+        )
+    bag = xp.searchsorted(starts[:bags], xp.arange(n), side="right") - 1
+    factors = None if per_sample_weights is None else Reshape.apply(per_sample_weights, to=(n, 1))
+    if padding_idx is not None:
+        kept = xp.flatnonzero(ids != padding_idx % rows)
+        ids, bag = ids[kept], bag[kept]
+        factors = None if factors is None else Gather.apply(factors, index=kept)
+    y = embedding(wrap(ids), weight, None, max_norm, norm_type, scale_grad_by_freq, sparse)
+    counts = xp.bincount(bag, minlength=bags)
+    if mode == "max":  # a grid with a bag on every line, in which the last of y, -inf, is what is missing
+        place = xp.arange(ids.size) - (xp.cumsum(counts) - counts)[bag]
+        grid = xp.full((bags, 1 + (int(counts.max()) if bags else 0)), ids.size)
+        grid[bag, place] = xp.arange(ids.size)
+        table = _pad_with(y, [(0, 1), (0, 0)], -math.inf)
+        y = masked_fill(largest(Gather.apply(table, index=grid), 1).values, wrap(counts[:, None] == 0), 0)
+        return named("EmbeddingBag", y)
+    y = scatter_add_rows(y if factors is None else y * factors, bag, bags)
+    if mode == "mean":
+        y = y / broadcast_to(wrap(xp.maximum(counts, 1).astype(y.array.dtype)[:, None]), (bags, width))
+    return named("EmbeddingBag", y)
 
 
 @no_grad()
@@ -409,6 +513,7 @@ __all__ = [
     "dropout",
     "elu",
     "embedding",
+    "embedding_bag",
     "gelu",
     "glu",
     "group_norm",
