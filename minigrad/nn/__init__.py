@@ -54,6 +54,7 @@ from .module import (
     Parameter,
 )
 from .norm import BatchNorm1d, BatchNorm2d, GroupNorm
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .transformer import (
     MultiheadAttention,
     TransformerDecoder,
@@ -79,6 +80,8 @@ __all__ = [
     "GELU",
     "GLU",
     "GroupNorm",
+    "GRU",
+    "GRUCell",
     "HuberLoss",
     "Identity",
     "init",
@@ -89,6 +92,8 @@ __all__ = [
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "LSTM",
+    "LSTMCell",
     "Module",
     "ModuleDict",
     "ModuleList",
@@ -100,6 +105,8 @@ __all__ = [
     "ParameterList",
     "ReLU",
     "RMSNorm",
+    "RNN",
+    "RNNCell",
     "Sequential",
     "Sigmoid",
     "SiLU",

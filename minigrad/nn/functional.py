@@ -153,7 +153,8 @@ def embedding_bag(
     Raises:
         ValueError: input, offsets and per_sample_weights of shapes that do not fit; an unknown mode, or "max" with sparse
             or scale_grad_by_freq.
-        RuntimeError: ids that are no integers or not in the table; offsets that do not go from 0 up to at most N, or to N if they include the last.
+        RuntimeError: ids that are no integers or not in the table; offsets that do not rise from 0 to at most N (to N if
+            they include the last).
         NotImplementedError: per_sample_weights with another mode than "sum".
     """
     if (
