@@ -216,7 +216,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch-size", type=int, help="windows a step")
     parser.add_argument("--lr", type=float, help="peak learning rate")
     parser.add_argument(
-        "--eval-every", type=int, default=100, metavar="STEPS", help="held-out loss and a sample (default 100)"
+        "--eval-every", type=int, default=50, metavar="STEPS", help="held-out loss and a sample (default 50)"
     )
     parser.add_argument(
         "--save-every", type=int, default=100, metavar="STEPS", help="write the checkpoint (default 100)"

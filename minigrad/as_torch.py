@@ -38,7 +38,7 @@ MAPPED = {
     "torch.nn.parallel": "minigrad.distributed",
     "torch.nn.parameter": "minigrad.nn",
     "torch.nn.utils": "minigrad.nn.utils",
-    "torch.nn.utils.rnn": "minigrad.nn.utils",
+    "torch.nn.utils.rnn": "minigrad.nn.utils.rnn",
     "torch.optim": "minigrad.optim",
     "torch.optim.lr_scheduler": "minigrad.optim.lr_scheduler",
     "torch.random": "minigrad",

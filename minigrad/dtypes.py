@@ -217,11 +217,12 @@ class device:
     type: str
     index: int | None
 
-    def __init__(self, name: Any, index: int | None = None):
-        if isinstance(name, device):
-            name, index = name.type, name.index
-        elif isinstance(name, int) and not isinstance(name, builtins.bool):
-            name, index = "cuda", name
+    def __init__(self, type: Any, index: int | None = None):
+        name: Any = type
+        if isinstance(type, device):
+            name, index = type.type, type.index
+        elif isinstance(type, int) and not isinstance(type, builtins.bool):
+            name, index = "cuda", type
         if not isinstance(name, str):
             raise TypeError(f"device must be a name such as 'cpu' or 'cuda:0', got {name!r}")
         if index is not None and (isinstance(index, builtins.bool) or not isinstance(index, int)):
@@ -233,8 +234,6 @@ class device:
         self.index = int(number) if colon else index
 
     def __eq__(self, other: object) -> builtins.bool:
-        if isinstance(other, str):
-            other = device(other)
         return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
 
     def __hash__(self) -> int:

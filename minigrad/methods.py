@@ -9,6 +9,8 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from . import core, dtypes, fused
 from .ops import (
     arrange,
@@ -36,6 +38,15 @@ def _reflected(f: Any, label: str = "") -> Any:
         if label and z.op is not None:
             z.op.label = label
         return z
+
+    return method
+
+
+def _comparable(f: Any) -> Any:
+    """== and != of anything: a tensor is not equal to what is no number, as in `token == None` or `x in [None, "end"]`."""
+
+    def method(x: Tensor, y: Any) -> Any:
+        return f(x, y) if isinstance(y, Tensor | bool | int | float | np.generic | np.ndarray) else NotImplemented
 
     return method
 
@@ -123,8 +134,10 @@ class TensorMethods:
     softmax = fused.softmax
     log_softmax = fused.log_softmax
     # comparison and selection
-    eq = __eq__ = selection.eq  # type: ignore[assignment]
-    ne = __ne__ = selection.ne  # type: ignore[assignment]
+    eq = selection.eq
+    ne = selection.ne
+    __eq__ = _comparable(selection.eq)
+    __ne__ = _comparable(selection.ne)
     lt = __lt__ = selection.lt
     le = __le__ = selection.le
     gt = __gt__ = selection.gt

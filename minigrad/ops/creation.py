@@ -322,17 +322,17 @@ def _generator(generator: Generator | None) -> Generator:
 
 
 def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Uniform on [0, 1) (torch.rand), torch's numbers for the same seed."""
-    return _finish(_generator(generator).uniform(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(_generator(generator).uniform(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
 
 
 def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Normal with mean 0 and variance 1 (torch.randn), torch's numbers for the same seed."""
-    return _finish(_generator(generator).normal(_checked_size(size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(_generator(generator).normal(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
 
 
 def randint(

@@ -221,6 +221,8 @@ def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:
     if x.ndim == 0:
         return reshape_like(gather(unsqueeze(x, 0), 0, Reshape.apply(index, to=(index.numel(),))), index)
     axis = axis_of(x, dim, "gather")
+    if x.ndim == 1 and index.ndim == 0:
+        return Reshape.apply(gather(x, 0, Reshape.apply(index, to=(1,))), to=())
     ids = _check_along("gather", x, axis, index)
     return named("Gather", Gather.apply(Reshape.apply(x, to=(x.numel(),)), index=_flat_index(ids, axis, x.array.shape)))
 

@@ -41,6 +41,8 @@ def scatter(
         return reshape(
             scatter(reshape(x, 1), 0, reshape(index, -1), reshape(src, -1) if isinstance(src, Tensor) else src), ()
         )
+    if x.ndim == 1 and index.ndim == 0:  # one place
+        index, src = reshape(index, 1), reshape(src, 1) if isinstance(src, Tensor) else src
     ids = _check_along("scatter", x, axis, index)
     if not isinstance(src, Tensor):
         part = wrap(backend.asarray(fitting(src, x.array.dtype), dtype=x.array.dtype, like=x.array))
