@@ -20,7 +20,7 @@ from .grad_mode import (
     set_detect_anomaly,
     set_grad_enabled,
 )
-from .ops.shape import SumTo, cat
+from .ops.shape import can_broadcast, cat, sum_to_size
 from .tensor import Tensor, wrap
 
 
@@ -221,12 +221,7 @@ class Call(Op):
                 f"Function {self.label} returned an invalid gradient at index {i} - got {list(gx.shape)} but expected shape "
                 f"compatible with {list(to)}"
             )
-        return gx if gx.array.shape == to else SumTo.apply(gx, to=to)
-
-
-def can_broadcast(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
-    """True if a tensor of the one shape broadcasts to the other."""
-    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape[::-1], to[::-1], strict=False))
+        return sum_to_size(gx, to)
 
 
 class Once(Op):

@@ -90,6 +90,7 @@ class TensorMethods:
     mv = linalg.mv
     vdot = linalg.vdot
     inner = linalg.inner
+    kron = linalg.kron
     addmm = linalg.addmm
     baddbmm = linalg.baddbmm
     # functions of one number
@@ -129,19 +130,27 @@ class TensorMethods:
     addcmul = functions.addcmul
     addcdiv = functions.addcdiv
     nan_to_num = functions.nan_to_num
+    hypot = functions.hypot
+    frac = functions.frac
+    sinc = functions.sinc
+    deg2rad = functions.deg2rad
+    rad2deg = functions.rad2deg
+    heaviside = functions.heaviside
+    fmax = functions.fmax
+    fmin = functions.fmin
     clamp_min = functions.clamp_min
     clamp_max = functions.clamp_max
     softmax = fused.softmax
     log_softmax = fused.log_softmax
     # comparison and selection
     eq = selection.eq
-    ne = selection.ne
+    ne = not_equal = selection.ne
     __eq__ = _comparable(selection.eq)
     __ne__ = _comparable(selection.ne)
-    lt = __lt__ = selection.lt
-    le = __le__ = selection.le
-    gt = __gt__ = selection.gt
-    ge = __ge__ = selection.ge
+    lt = less = __lt__ = selection.lt
+    le = less_equal = __le__ = selection.le
+    gt = greater = __gt__ = selection.gt
+    ge = greater_equal = __ge__ = selection.ge
     maximum = selection.maximum
     minimum = selection.minimum
     masked_fill = selection.masked_fill
@@ -150,9 +159,11 @@ class TensorMethods:
     logical_or = selection.logical_or
     logical_xor = selection.logical_xor
     bitwise_not = __invert__ = selection.bitwise_not
-    __and__ = __rand__ = selection.bitwise_and
-    __or__ = __ror__ = selection.bitwise_or
-    __xor__ = __rxor__ = selection.bitwise_xor
+    bitwise_and = __and__ = __rand__ = selection.bitwise_and
+    bitwise_or = __or__ = __ror__ = selection.bitwise_or
+    bitwise_xor = __xor__ = __rxor__ = selection.bitwise_xor
+    bitwise_left_shift = __lshift__ = selection.bitwise_left_shift
+    bitwise_right_shift = __rshift__ = selection.bitwise_right_shift
     isnan = selection.isnan
     isinf = selection.isinf
     isfinite = selection.isfinite
@@ -165,6 +176,8 @@ class TensorMethods:
     var = reduction.var
     std = reduction.std
     norm = reduction.norm
+    nansum = reduction.nansum
+    nanmean = reduction.nanmean
     max = reduction.max
     min = reduction.min
     amax = reduction.amax
@@ -183,6 +196,10 @@ class TensorMethods:
     argsort = sorting.argsort
     topk = sorting.topk
     median = sorting.median
+    kthvalue = sorting.kthvalue
+    mode = sorting.mode
+    quantile = sorting.quantile
+    histc = sorting.histc
     unique = sorting.unique
     bincount = sorting.bincount
     # shape
@@ -223,6 +240,9 @@ class TensorMethods:
     trace = arrange.trace
     movedim = moveaxis = arrange.movedim
     reshape_as = shape.reshape_as
+    sum_to_size = shape.sum_to_size
+    diff = arrange.diff
+    cross = arrange.cross
     # indexing
     __getitem__ = indexing.getitem
     __setitem__ = indexing.setitem
@@ -241,6 +261,11 @@ class TensorMethods:
     masked_select = scattering.masked_select
     masked_scatter = scattering.masked_scatter
     take = scattering.take
+    scatter_reduce = scattering.scatter_reduce
+    index_put = scattering.index_put
+    # random
+    bernoulli = creation.bernoulli
+    multinomial = creation.multinomial
     # new tensors of this one's type
     new_tensor = creation.new_tensor
     new_zeros = creation.new_zeros
@@ -249,6 +274,7 @@ class TensorMethods:
     new_full = creation.new_full
     # type and device
     to = convert.to
+    type = creation.as_type
     float = _to(dtypes.float32)
     double = _to(dtypes.float64)
     half = _to(dtypes.float16)
@@ -260,18 +286,18 @@ class TensorMethods:
     bool = _to(dtypes.bool)
     # in place
     add_ = __iadd__ = inplace.add_
-    sub_ = __isub__ = inplace.sub_
-    mul_ = __imul__ = inplace.mul_
-    div_ = __itruediv__ = inplace.div_
+    sub_ = subtract_ = __isub__ = inplace.sub_
+    mul_ = multiply_ = __imul__ = inplace.mul_
+    div_ = divide_ = true_divide_ = __itruediv__ = inplace.div_
     pow_ = __ipow__ = inplace.pow_
-    neg_ = inplace.neg_
+    neg_ = negative_ = inplace.neg_
     exp_ = inplace.exp_
     sqrt_ = inplace.sqrt_
-    abs_ = inplace.abs_
+    abs_ = absolute_ = inplace.abs_
     relu_ = inplace.relu_
     tanh_ = inplace.tanh_
     sigmoid_ = inplace.sigmoid_
-    clamp_ = inplace.clamp_
+    clamp_ = clip_ = inplace.clamp_
     masked_fill_ = inplace.masked_fill_
     tril_ = inplace.tril_
     triu_ = inplace.triu_
@@ -298,6 +324,32 @@ class TensorMethods:
     index_fill_ = inplace.index_fill_
     masked_scatter_ = inplace.masked_scatter_
     fill_diagonal_ = inplace.fill_diagonal_
+    scatter_reduce_ = inplace.scatter_reduce_
+    index_put_ = inplace.index_put_
+    sign_ = inplace.sign_
+    trunc_ = inplace.trunc_
+    floor_divide_ = inplace.floor_divide_
+    log1p_ = inplace.log1p_
+    log2_ = inplace.log2_
+    log10_ = inplace.log10_
+    expm1_ = inplace.expm1_
+    exp2_ = inplace.exp2_
+    erf_ = inplace.erf_
+    fmod_ = inplace.fmod_
+    cumsum_ = inplace.cumsum_
+    cumprod_ = inplace.cumprod_
+    logical_not_ = inplace.logical_not_
+    logical_and_ = inplace.logical_and_
+    logical_or_ = inplace.logical_or_
+    logical_xor_ = inplace.logical_xor_
+    bitwise_not_ = inplace.bitwise_not_
+    bitwise_and_ = inplace.bitwise_and_
+    bitwise_or_ = inplace.bitwise_or_
+    bitwise_xor_ = inplace.bitwise_xor_
+    squeeze_ = inplace.squeeze_
+    unsqueeze_ = inplace.unsqueeze_
+    t_ = inplace.t_
+    transpose_ = swapaxes_ = swapdims_ = inplace.transpose_
     copy_ = inplace.copy_
     fill_ = inplace.fill_
     zero_ = inplace.zero_
@@ -323,10 +375,6 @@ class TensorMethods:
     def cuda(x: Tensor, device: Any = "cuda") -> Tensor:  # type: ignore[misc]
         """This tensor on a GPU; itself if it is."""
         return convert.to(x, device=device)
-
-    def type(x: Tensor, dtype: Any) -> Tensor:  # type: ignore[misc]
-        """This tensor as another dtype."""
-        return cast(x, dtypes.as_numpy(dtype))
 
     def type_as(x: Tensor, other: Tensor) -> Tensor:  # type: ignore[misc]
         """This tensor in other's dtype."""

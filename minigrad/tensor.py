@@ -132,6 +132,10 @@ class Tensor(TensorMethods):
         return self.device.type == "cuda"
 
     @property
+    def is_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
+    @property
     def itemsize(self) -> int:
         return self.array.itemsize
 
@@ -162,6 +166,12 @@ class Tensor(TensorMethods):
 
     nelement = numel
 
+    ndimension = dim
+
+    def is_same_size(self, other: Tensor) -> bool:
+        """The same shape?"""
+        return self.array.shape == other.array.shape
+
     def element_size(self) -> int:
         """Bytes per element."""
         return self.array.itemsize
@@ -178,6 +188,22 @@ class Tensor(TensorMethods):
     def is_floating_point(self) -> bool:
         """True for float16, float32 and float64."""
         return self.array.dtype.kind == "f"
+
+    def is_signed(self) -> bool:
+        """True for floats and signed integers."""
+        return self.array.dtype.kind in "if"
+
+    def is_complex(self) -> bool:
+        """False: there are no complex tensors here."""
+        return False
+
+    def is_nonzero(self) -> bool:
+        """Is the only element other than zero?"""
+        return bool(self)
+
+    def get_device(self) -> int:
+        """The number of the GPU that it lies on, or -1."""
+        return -1 if self.device.index is None else self.device.index
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -206,6 +232,11 @@ class Tensor(TensorMethods):
         """Set requires_grad in place; returns self."""
         self.requires_grad = requires_grad
         return self
+
+    @property
+    def retains_grad(self) -> bool:
+        """True for a result of which retain_grad was asked."""
+        return self.op is not None and self.op.retained is not None
 
     @property
     def grad(self) -> Any:
@@ -263,6 +294,12 @@ class Tensor(TensorMethods):
     def data(self, value: Tensor) -> None:
         value.version()  # from now on the memory is shared
         self.replace(value.array)
+
+    def pin_memory(self) -> Tensor:
+        """This tensor: a copy to a GPU is not made faster by pinning here."""
+        return self
+
+    share_memory_ = to_dense = pin_memory
 
     # ---- writing in place
 
@@ -490,3 +527,13 @@ def is_tensor(x: object) -> bool:
 def numel(x: Tensor) -> int:
     """The number of elements (torch.numel)."""
     return x.numel()
+
+
+def is_floating_point(x: Tensor) -> bool:
+    """True for float16, float32 and float64 (torch.is_floating_point)."""
+    return x.is_floating_point()
+
+
+def is_complex(x: Tensor) -> bool:
+    """False: there are no complex tensors here (torch.is_complex)."""
+    return x.is_complex()

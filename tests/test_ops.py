@@ -574,6 +574,9 @@ DIFFERENTIABLE: list[Row] = [
     *rows(one("nonzero", full=True), "x.norm(1.5, several or None)"),
     *rows(one("nonzero"), "t.linalg.norm(x, dim=dim, keepdim=flag)", "t.linalg.norm(x, 1, dim)"),
     *rows(one(full=True), "x.norm(float('inf'), dim)", "t.norm(x, -float('inf'), dim)"),
+    *rows(several_numbers(), "t.var_mean(x)", "t.std_mean(x, dim, keepdim=flag)", "t.var_mean(x, dim, correction=0)"),
+    *rows(one(), "t.nansum(x.where(x > 0, float('nan')), dim, flag)", "t.nansum(x)", "x.nanmean()"),
+    *rows(one("positive"), "t.nanmean(x.where(x > 1, float('nan')), dim, keepdim=flag)"),
     *rows(several_numbers(), "t.var(x)", "t.std(x)", "x.var(several or None, keepdim=flag)", "x.std(several or None, keepdim=flag)"),
     *rows(several_numbers(), "x.var(dim, unbiased=flag)", "x.std(dim, unbiased=flag)", "x.var(flag)", "x.var(dim, correction=0)"),
     *rows(one(full=True), "t.max(x)", "t.min(x)", "t.max(x, dim, flag)", "t.min(x, dim, keepdim=flag)"),
@@ -620,6 +623,10 @@ DIFFERENTIABLE: list[Row] = [
     *rows(two(y_numbers="nonzero"), "t.atan2(x, y)", "t.fmod(x, y)"),
     *rows(three(), "t.lerp(x, y, z)", "t.addcmul(x, y, z)", "t.addcmul(x, y, z, value=0.5)", "t.addcdiv(x, y, 1 + z * z)"),
     *rows(three(), "t.addcdiv(x, y, 1 + z * z, value=-2)", "t.masked_select(x, m)", "t.masked_scatter(x, m, x * 2 + y)"),
+    *rows(one(), "t.frac(x)", "t.deg2rad(x)", "t.rad2deg(x)"),
+    *rows(one("nonzero"), "t.sinc(x)", "x.sinc()"),
+    *rows(two("nonzero"), "t.hypot(x, y)"),
+    *rows(two(), "t.fmax(x, y)", "t.fmin(x, y)", "x.fmax(x.detach())"),
     # running totals, products
     *rows(one(), "t.cumsum(x, dim)", "x.cumprod(dim)", "t.cumprod(x, dim)", "t.prod(x)", "t.prod(x, dim, flag)", "x.prod(dim)"),
     *rows(one(), "x.cumsum(dim, dtype=t.float64)", "t.logsumexp(x, dim, flag)"),
@@ -629,6 +636,10 @@ DIFFERENTIABLE: list[Row] = [
     *rows(ranked(), "x.topk(k, dim, largest=flag)", "t.median(x)", "t.median(x, dim, flag)", "x.median(dim)[0]"),
     *rows(one(), "t.sort(x, dim=dim, descending=flag, stable=True)" , "t.sort(x, dim, flag)"),
     *rows(one(full=True), "t.median(x)"),
+    *rows(ranked(), "t.quantile(x, 0.3)", "t.quantile(x, 0.6, dim, flag)", "x.quantile(t.tensor([0.5, 0, 0.9], dtype=x.dtype), dim)"),
+    *rows(ranked(), *(f"t.quantile(x, 0.37, dim, interpolation='{i}')" for i in ["lower", "higher", "midpoint", "nearest"])),
+    *rows(ranked(), "t.kthvalue(x, max(k, 1), dim, keepdim=flag)", "x.kthvalue(1)", "t.mode(x, dim, keepdim=flag)", "x.mode()"),
+    *rows(one(full=True), "t.mode(x, dim).values"),
     # arranged otherwise
     *rows(one(min_dims=2), "t.fliplr(x)", "x.flipud()"),
     *rows(one(), "t.flip(x, several if isinstance(several, tuple) else (dim,))", "x.flip(dim)"),
@@ -638,6 +649,15 @@ DIFFERENTIABLE: list[Row] = [
     *rows(rolls(), "t.ravel(x)", "t.select(x, dim, 0) if x.shape[dim] else x", "x.select(dim, -1) if x.shape[dim] else x"),
     *rows(rolls(), "t.absolute(x)", "t.clip(x, -1, 1)", "t.moveaxis(x, dim, 0)"),
     *rows(windows(), "x.unfold(dim, size, step)"),
+    *rows(joined(), "t.diff(x, dim=dim)", "x.diff(2, dim)", "t.diff(x, dim=dim, prepend=y)", "t.diff(x, 1, dim, append=z)"),
+    *rows(joined(), "t.column_stack([u, u])", "t.column_stack([u.flatten(), x.flatten()])", "t.dstack([u, x])", "t.dstack((u, x, u))"),
+    *rows(diagonals(), "t.block_diag(v.sum(), m)", "t.combinations(v, 2)", "t.combinations(v, 3, True)"),
+    *rows(diagonals(), "t.cartesian_prod(v, v, m.flatten())", "t.cartesian_prod(v)", "t.kron(m, v)", "t.kron(x, m)", "v.kron(v)"),
+    *rows(matrices(same_batch=True), "t.tensordot(x, y, ([2], [1]))", "t.tensordot(x, x, dims=([0, 1], [0, 1]))", "t.tensordot(w, w.T, 1)"),
+    *rows(matrices(same_batch=True), "t.tensordot(x, y, 0)", "t.tensordot(w, w)"),
+    *rows(floats_of(x=(2, 3), y=(2, 3)), "t.cross(x, y, dim=1)", "x.T.cross(y.T, 0)", "t.cross(x, y[:1], 1)", "t.block_diag(x, y[0], x.T)"),
+    *rows(matrices(same_batch=True), "t.cdist(x, x[:, :1] + 0.5)", "t.cdist(x, x.detach() * 2, p=1)", "t.cdist(w, w + 9)"),
+    *rows(expands(), "x.expand(to).sum_to_size(x.shape)"),
     *rows(diagonals(), "t.diagonal(x, k, a, b)", "x.diagonal()", "t.diag_embed(x, k)", "t.diag_embed(x, k, 0, -2)", "t.diag(v, k)"),
     *rows(diagonals(), "t.diag(m, k)", "t.trace(m)", "x.unflatten(-1, (1, x.shape[-1]))"),
     *rows(diagonals(), "t.meshgrid(v, m[:1, :1].sum(), v, indexing='ij')"),
@@ -649,6 +669,9 @@ DIFFERENTIABLE: list[Row] = [
     *rows(gathers(), "t.index_add(x, dim, r, t.index_select(x * x, dim, r))", "x.index_add(dim, r, x.index_select(dim, r), alpha=2)"),
     *rows(gathers(), "t.index_fill(x, dim, r, 3)", "t.index_copy(x, dim, r.unique(), (x * x).index_select(dim, r.unique()))"),
     *rows(gathers(), "t.take(x, r)"),
+    *rows(gathers(), *(f"t.scatter_reduce(x, dim, i, src, '{r}')" for r in ["sum", "mean", "amax", "amin"])),
+    *rows(gathers(), *(f"x.scatter_reduce(dim, i, src + 0.123, '{r}', include_self=False)" for r in ["sum", "mean", "amax", "amin"])),
+    *rows(gathers(), "x.index_put([r % x.shape[0]], src.flatten().sum(), accumulate=True)", "t.index_put(x, (r[:1] % x.shape[0],), x[:1])"),
     # losses and tables
     *rows(losses(), "F.cross_entropy(x, ids, fixed(weight), ignore_index=ignored, reduction=reduction, label_smoothing=eps)"),
     *rows(losses(), "F.cross_entropy(x, p, weight=weight, reduction=reduction, label_smoothing=eps)"),
@@ -799,6 +822,49 @@ WITHOUT_GRADIENT: list[Row] = [
         "ids.long() // 2",
         "ids.long() % 3",
     ),
+    *rows(
+        tables(),
+        "ids.long() << 2",
+        "ids.long() >> 1",
+        "t.bitwise_left_shift(ids.long(), 3)",
+        "ids.long().bitwise_right_shift(1)",
+    ),
+    *rows(
+        tables(),
+        "ids.long().bitwise_and(3)",
+        "ids.long().bitwise_or(4)",
+        "ids.long().bitwise_xor(1)",
+        "t.diff(ids.long().flatten())",
+    ),
+    *rows(
+        tables(),
+        *(f"(ids.long() + 0).bitwise_{op}_(5)" for op in ["and", "or", "xor"]),
+        "(ids.long() + 0).bitwise_not_()",
+        "(ids.long() + 0).floor_divide_(2)",
+    ),
+    *rows(
+        tables(),
+        "t.mode(ids.long().flatten()).values if ids.numel() else ids.long()",
+        "t.broadcast_shapes(ids.shape, (1,))",
+    ),
+    *rows(
+        tables(), "t.scatter_reduce(ids.long().flatten(), 0, ids.long().flatten() * 0, ids.long().flatten(), 'amax')"
+    ),
+    *rows(two(), "x.less(y)", "t.less_equal(x, y)", "t.greater(x, y)", "x.greater_equal(y)", "t.not_equal(x, c)"),
+    *rows(
+        two(),
+        "t.heaviside(x.detach(), y.detach())",
+        "x.detach().heaviside(x.detach())",
+        "t.is_floating_point(x)",
+        "t.is_complex(x)",
+    ),
+    *rows(
+        one(full=True),
+        "t.histc(x.detach(), 5, -2, 2)",
+        "x.detach().histc(4)",
+        "x.detach().sort().values.type()",
+        "(x > 0).type()",
+    ),
     *rows(tables(), "ids.long() & 3", "ids.long() | 4", "ids.long() ^ 1", "~ids.long()", "w.tolist()", "ids.tolist()"),
 ]
 
@@ -818,13 +884,24 @@ IN_PLACE: list[Row] = [
     *rows(one(min_dims=2, max_dims=2), "y.fill_diagonal_(3)"),
     *rows(gathers(), "y.scatter_(dim, i, 3)", "y.scatter_(dim, apart, (x * x).gather(dim, apart))", "y.index_fill_(dim, r, -2)"),
     *rows(gathers(), "y.index_add_(dim, r, x.index_select(dim, r))", "y.index_copy_(dim, r.unique(), x.index_select(dim, r.unique()))"),
-    *rows(gathers(), "y.scatter_add_(dim, i, src)"),
+    *rows(gathers(), "y.scatter_add_(dim, i, src)", "y.scatter_reduce_(dim, i, src, 'sum')"),
+    *rows(gathers(), "y.index_put_((r % y.shape[0],), x[0], accumulate=True)", "y.index_put_([r[:1] % y.shape[0]], x[0] * 2)"),
+    *rows(three(), "y.subtract_(v)", "y.multiply_(v)", "y.divide_(3)", "y.true_divide_(3)", "y.negative_()", "y.absolute_()"),
+    *rows(one(), "y.clip_(-1, 1)", "y.sign_()", "y.trunc_()", "y.expm1_()", "y.exp2_()", "y.erf_()", "y.fmod_(2)", "t.clamp_(y, 0)"),
+    *rows(one(), "y.cumsum_(dim)", "y.cumprod_(dim)", "y.logical_not_()", "y.logical_and_(x > 0)", "y.logical_or_(x > 0)"),
+    *rows(one(), "y.logical_xor_(x > 0)", "y.squeeze_()", "y.squeeze_(dim).mul_(2)", "y.unsqueeze_(dim)", "y.unsqueeze_(0).exp_()"),
+    *rows(one(), "y.transpose_(dim, dim2)", "y.swapaxes_(dim, 0)", "y.swapdims_(dim, -1).mul_(2)", "y.mul_(2).unsqueeze_(0)"),
+    *rows(one(max_dims=2), "y.t_()", "y.mul_(2).t_()"),
+    *rows(one("positive"), "y.log1p_()", "y.log2_()", "y.log10_()"),
     *rows(writes(), "y[key] = v", "y[key] = c", "y[key] = v * 2; y[key] = c"),
     *rows(writes(), "y[key] += 1" , "y[key] *= 2"),
 ]  # fmt: skip
 
-FIRST_ORDER = {  # torch has no second one of empty ids, and a wrong one with frequencies: it leaves them out
+FIRST_ORDER = {  # torch has no second one of cdist or empty ids, and a wrong one with frequencies: it leaves them out
     "F.embedding(ids, w, padding)",
+    "t.cdist(x, x[:, :1] + 0.5)",
+    "t.cdist(x, x.detach() * 2, p=1)",
+    "t.cdist(w, w + 9)",
     "F.embedding(ids, w, padding, scale_grad_by_freq=flag)",
     *(code for code, _ in DIFFERENTIABLE if code.startswith("F.embedding_bag")),  # of these it has none
     # and none of its attention kernel, which it takes unless the mask is a float one that requires grad
@@ -1110,7 +1187,16 @@ t.eye(2, requires_grad=True) ; t.randint(0, 1, (3,)) ; t.randperm(0) ; t.rand(0,
 t.rand_like(t.ones(0)) ; t.tensor([1, 2]).float() ; t.tril_indices(3, 4) ; t.triu_indices(3, 3, 1)
 t.tril_indices(4, 2, -1) ; t.triu_indices(2, 2, dtype=t.int32) ; t.tril_indices(0, 3) ; t.ones(2, 2).fill_diagonal_(3)
 t.ones(3, 2).fill_diagonal_(0) ; t.ones(3, 3, 3).fill_diagonal_(5) ; t.arange(3).new_tensor([1.5])
-t.ones(2).new_zeros(2, dtype=t.int64)
+t.ones(2).new_zeros(2, dtype=t.int64) ; t.logspace(0, 2, 5) ; t.logspace(-3, 3, 4, base=2) ; t.logspace(0, 1, 1)
+t.logspace(0, 1, 3, dtype=t.float64) ; t.LongTensor([1, 2]) ; t.FloatTensor([[1, 2], [3, 4]]) ; t.FloatTensor(2, 3).shape
+t.LongTensor(t.Size([2])).shape ; t.FloatTensor() ; t.FloatTensor((2, 3)) ; t.BoolTensor([1, 0]) ; t.DoubleTensor([1])
+t.IntTensor(np.arange(3)) ; t.FloatTensor(t.ones(2)) ; t.LongTensor([1.5]) ; t.HalfTensor([2]) ; t.ShortTensor([1])
+t.CharTensor([-1]) ; t.ByteTensor([1]) ; isinstance(t.ones(2), t.FloatTensor) ; isinstance(t.ones(2).long(), t.FloatTensor)
+isinstance(t.arange(2), t.LongTensor) ; t.ones(2).type('torch.LongTensor') ; t.ones(2).type(t.LongTensor) ; str(t.FloatTensor)
+t.ones(2).int().type() ; t.zeros(1).half().type() ; t.block_diag() ; t.cartesian_prod(t.arange(2), t.arange(3))
+t.ones(2).get_device() ; t.ones(2).is_cpu ; t.ones(2).ndimension() ; t.ones(1).is_nonzero() ; t.ones(2).byte().is_signed()
+t.ones(2).is_complex() ; t.ones(2).is_same_size(t.zeros(2)) ; t.ones(2).share_memory_() ; t.ones(2).to_dense()
+t.ones(2, requires_grad=True).retains_grad
 """)
 
 
@@ -1226,7 +1312,16 @@ x.masked_scatter(x, x) ; x.take(t.tensor([9])) ; x.take(v) ; t.mv(x, x) ; t.mv(x
 t.addmm(v4, x, x.T) ; t.addmm(x, x, x) ; t.baddbmm(x3, x3, x3) ; t.where(m, x) ; t.searchsorted(x, v4)
 t.searchsorted(s, v) ; v.fill_diagonal_(1) ; w.log_() ; w.scatter_(0, i2, 1.0) ; i.lerp_(i, 0.5) ; x.softmax(axis=3)
 x.sum(axis=(0, 0)) ; i.log_() ; i.addcdiv_(i, i) ; x.lerp_(x3, 0.5) ; t.randperm(-1) ; t.normal(0.0, -1.0, (2,))
-x.uniform_(1, 0) ; x.normal_(0, -1) ; t.nonzero(3)
+x.uniform_(1, 0) ; x.normal_(0, -1) ; t.nonzero(3) ; t.LongTensor(3.5) ; t.FloatTensor('a') ; t.FloatTensor(i)
+t.LongTensor([[1], [2, 3]]) ; x.type('FloatTensor') ; t.quantile(i, 0.5) ; t.quantile(x, 1.5) ; t.quantile(e, 0.5)
+t.quantile(x, 0.5, interpolation='a') ; t.quantile(x, 0.5, 2) ; t.kthvalue(x, 5) ; t.kthvalue(x, 0) ; t.mode(e)
+t.histc(i) ; t.histc(x, 0) ; t.histc(x, 3, 2, 1) ; t.cdist(x, t.ones(4, 2)) ; t.cdist(v, x) ; t.cross(t.ones(2, 4), t.ones(2, 4))
+t.cross(x, x, dim=0) ; t.cross(x, v4) ; t.tensordot(x, x, 1) ; t.tensordot(x, x, 3) ; t.tensordot(x, v, ([0, 1], [0]))
+t.broadcast_shapes((2,), (3,)) ; x.index_put_(i, v) ; x.index_put_((t.tensor([0, 7]),), v) ; x.index_put_((i,), t.tensor(1))
+x.sum_to_size(3, 1) ; t.frac(i) ; t.diff(s) ; t.diff(v, -1) ; t.combinations(x) ; t.combinations(v, -1) ; t.cartesian_prod()
+t.cartesian_prod(x, x) ; t.nanmean(i) ; t.hypot(x, v4) ; t.fmax(x, v4) ; t.heaviside(x, i) ; w.unsqueeze_(0) ; x.unsqueeze_(5)
+x3.t_() ; t.scatter_reduce(x, 0, i2, x, 'median') ; t.scatter_reduce(x, 0, i2 + 9, x, 'amax') ; t.scatter_reduce(x, 0, i2, x.double(), 'sum')
+t.block_diag(x3) ; t.logspace(0, 1, -1) ; x.is_nonzero() ; x << x ; t.var_mean(i) ; i.log2_()
 """)
 
 

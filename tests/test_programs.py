@@ -71,12 +71,16 @@ def main() -> None:
         streams, seconds = [], []
         for under in ([], ["-m", "minigrad.as_torch"]):
             start = time.perf_counter()
-            done = subprocess.run([sys.executable, *under, str(program)], capture_output=True, text=True, env=environment())
+            done = subprocess.run(
+                [sys.executable, *under, str(program)], capture_output=True, text=True, env=environment()
+            )
             seconds.append(time.perf_counter() - start)
             streams.append(done.stdout)
             if done.returncode:
                 print(f"{program.stem}: {'minigrad' if under else 'torch'} FAILED\n{done.stderr[-1200:]}")
-        print(f"{program.stem}: {difference(*streams) or 'same'} [{len(streams[0].splitlines())} lines; torch {seconds[0]:.1f} s, minigrad {seconds[1]:.1f} s]")
+        print(
+            f"{program.stem}: {difference(*streams) or 'same'} [{len(streams[0].splitlines())} lines; torch {seconds[0]:.1f} s, minigrad {seconds[1]:.1f} s]"
+        )
 
 
 if __name__ == "__main__":

@@ -163,9 +163,9 @@ t.pow(i, t.tensor(0)) ; t.pow(a[0], -2) ; t.pow(a[1], 3) ; grad(lambda x: x ** -
 t.sub(a, a, alpha=3) ; t.sub(i, i, alpha=2) ; t.sub(a.double(), a, alpha=3)
 """)
 MORE_OPS = listed(r"""
-x == None ; x != None ; x != 'a' ; x == [1] ; x in [None, 'a'] ; None in [x] ; x == () ; x != object
+a == None ; a != None ; a != 'a' ; a == [1] ; a in [None, 'a'] ; None in [a] ; a == () ; a != object
 t.zeros(10).scatter_(0, t.tensor(3), value=1) ; t.zeros(4).scatter(0, t.tensor(1), t.tensor(2.0)) ; t.arange(4.0).gather(0, t.tensor(2))
-t.randn(size=(2, 3)).shape ; t.rand(size=(2,)).shape ; t.device(type='cpu') ; t.device(type='cuda', index=1)
+t.randn(size=(2, 3)).shape ; t.rand(size=(2,)).shape ; str(t.device(type='cpu')) ; str(t.device(type='cuda', index=1))
 t.einsum('i,i', x3[0, 0], x3[0, 0]) ; t.einsum(a, [0, 1], a, [0, 1]) ; t.einsum(x3, [..., 0], [0, ...])
 t.einsum(' ij -> ji ', a) ; t.einsum('ij,kj->ki', [a, a]) ; t.einsum('ij,kj->ki', (a, a)) ; t.einsum('i,j->', i, j)
 t.einsum('...j,...j', x3, x3) ; t.einsum('zA,z->A', a, a[:, 0])
@@ -582,7 +582,9 @@ def test_bytes_in_the_other_order_are_the_same_numbers() -> None:
 
 
 def test_a_device_is_not_its_name() -> None:
-    assert mg.device("cpu") == mg.device(type="cpu") != mg.device("cuda") and mg.device("cuda", 1) == mg.device("cuda:1")
+    assert mg.device("cpu") == mg.device(type="cpu") != mg.device("cuda") and mg.device("cuda", 1) == mg.device(
+        "cuda:1"
+    )
     assert mg.device("cpu") != "cpu" and torch.device("cpu") != "cpu"  # the text is no device
 
 

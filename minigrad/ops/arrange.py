@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import builtins
+import itertools
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, namespace
+from ..backend import Array, asarray, namespace
 from ..core import Op
 from ..dtypes import Size, int64
 from ..tensor import Tensor, axis_of, wrap
 from . import creation
-from .indexing import getitem, index_select
+from .indexing import gather_rows, getitem, index_select
 from .reduction import sum
 from .shape import (
     BroadcastTo,
     Permute,
     Shape,
     Slice,
-    broadcast_shapes,
     broadcast_to,
     cat,
     clone,
@@ -31,8 +32,10 @@ from .shape import (
     permute,
     repeat,
     reshape,
+    stack,
     unsqueeze,
 )
+from .shape import broadcast_shapes as _common_shape
 
 # ------------------------------------------------------------------------------------------------------- another order
 
@@ -150,9 +153,14 @@ def vstack(tensors: Sequence[Tensor]) -> Tensor:
     return cat(xs, 0)
 
 
+def broadcast_shapes(*shapes: Any) -> Size:
+    """The shape that all of these broadcast to (torch.broadcast_shapes)."""
+    return Size(_common_shape("broadcast_shapes", *((s,) if isinstance(s, int) else tuple(s) for s in shapes)))
+
+
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """All tensors in the shape that they broadcast to (torch.broadcast_tensors); views."""
-    shape = broadcast_shapes("broadcast_tensors", *(x.array.shape for x in tensors))
+    shape = _common_shape("broadcast_tensors", *(x.array.shape for x in tensors))
     return tuple(broadcast_to(x, shape) for x in tensors)
 
 
@@ -331,3 +339,80 @@ def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, devi
 def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
     """(2, N): the rows and the columns of the elements on and above a diagonal (torch.triu_indices)."""
     return _triangle_indices("triu", row, col, offset, dtype, device)
+
+
+def column_stack(tensors: Sequence[Tensor]) -> Tensor:
+    """Vectors and matrices side by side (torch.column_stack)."""
+    return hstack([reshape(x, x.numel(), 1) if x.ndim < 2 else x for x in tensors])
+
+
+def dstack(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors of at least three dimensions, joined along the third (torch.dstack)."""
+    return cat([unsqueeze(_at_least(2, x), -1) if x.ndim < 3 else x for x in tensors], 2)
+
+
+def block_diag(*tensors: Tensor) -> Tensor:
+    """Matrices, one after another down the diagonal of one that is 0 elsewhere (torch.block_diag)."""
+    blocks = [_at_least(2, x) for x in tensors or [creation.empty(0)]]
+    width, left, rows = builtins.sum(x.array.shape[1] for x in blocks), 0, []
+    for x in blocks:
+        if x.ndim > 2:
+            raise RuntimeError(f"block_diag: Input tensors must have 2 or fewer dimensions, got shape {tuple(x.shape)}")
+        n, m = x.array.shape
+        zeros = namespace(x.array).zeros
+        sides = [wrap(zeros((n, k), dtype=x.array.dtype)) for k in (left, width - left - m)]
+        rows.append(cat([sides[0], x, sides[1]], 1))
+        left += m
+    return cat(rows, 0)
+
+
+def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All ways to take r elements of x (N,), in order: (count, r) (torch.combinations)."""
+    if x.ndim != 1:
+        raise RuntimeError(f"combinations: expect a 1D vector, but got shape {tuple(x.shape)}")
+    if r < 0:
+        raise RuntimeError(f"combinations: expect a non-negative number, but got {r}")
+    if r == 0:
+        return reshape(narrow(x, 0, 0, 0), 0)
+    choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    index = np.array(list(choose(range(x.numel()), r)), dtype=np.int64).reshape(-1, r)
+    return gather_rows(x, wrap(asarray(index, like=x.array)))
+
+
+def cartesian_prod(*tensors: Tensor) -> Tensor:
+    """All ways to take one element of each vector: (count, number of vectors); a single one itself (torch.cartesian_prod)."""
+    if not tensors:
+        raise RuntimeError("cartesian_prod expects at least one tensor")
+    if len(tensors) == 1:
+        return tensors[0]
+    return stack([reshape(x, -1) for x in meshgrid(*tensors, indexing="ij")], 1)
+
+
+def diff(x: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None) -> Tensor:
+    """The differences of neighbours along dim, n times (torch.diff)."""
+    if x.ndim == 0:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    axis = axis_of(x, dim, "diff")
+    if prepend is not None or append is not None:
+        x = cat([part for part in (prepend, x, append) if part is not None], axis)
+    if n < 0:
+        raise RuntimeError(f"diff: order must be non-negative but got {n}")
+    for _ in range(n):
+        length = x.array.shape[axis]
+        if not length:
+            break
+        after, before = narrow(x, axis, 1, length - 1), narrow(x, axis, 0, length - 1)
+        x = after != before if x.array.dtype == bool else after - before
+    return x
+
+
+def cross(x: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The vector product x × other of vectors along dim, by default the first of size 3 (torch.cross)."""
+    shape = _common_shape("cross", x.array.shape, other.array.shape)
+    if dim is None and 3 not in shape:
+        raise RuntimeError(f"cross: no dimension of size 3 in {shape}")
+    a, b = broadcast_to(x, shape), broadcast_to(other, shape)
+    axis = shape.index(3) if dim is None else axis_of(a, dim, "cross")
+    if shape[axis] != 3:
+        raise RuntimeError(f"cross: inputs dimension {axis} must have length 3, got {shape[axis]}")
+    return named("LinalgCross", roll(a, -1, axis) * roll(b, -2, axis) - roll(a, -2, axis) * roll(b, -1, axis))

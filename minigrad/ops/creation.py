@@ -307,6 +307,24 @@ def linspace(
     return _finish(values.astype(kind), device, requires_grad)
 
 
+@quiet
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """base to the power of `steps` numbers from start to end, both included (torch.logspace)."""
+    if steps < 0:
+        raise RuntimeError(f"logspace: number of steps must be non-negative, got {steps}")
+    values = float(base) ** np.linspace(float(start), float(end), steps)
+    return _finish(values.astype(_float_or(dtype)), device, requires_grad)
+
+
 def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal of an (n, m) matrix of zeros (torch.eye)."""
     if n < 0 or (m or 0) < 0:
@@ -322,17 +340,31 @@ def _generator(generator: Generator | None) -> Generator:
 
 
 def rand(
-    *sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Uniform on [0, 1) (torch.rand), torch's numbers for the same seed."""
-    return _finish(_generator(generator).uniform(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(
+        _generator(generator).uniform(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad
+    )
 
 
 def randn(
-    *sizes: Any, size: Any = None, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *sizes: Any,
+    size: Any = None,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Normal with mean 0 and variance 1 (torch.randn), torch's numbers for the same seed."""
-    return _finish(_generator(generator).normal(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(
+        _generator(generator).normal(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad
+    )
 
 
 def randint(
@@ -389,10 +421,12 @@ def randn_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_gra
     return y.requires_grad_(requires_grad)
 
 
-def bernoulli(p: Tensor, *, generator: Generator | None = None) -> Tensor:
-    """1 with probability p, else 0, element by element, in p's dtype (torch.bernoulli)."""
-    draws = _generator(generator).bernoulli_from(backend.to_numpy(p.array))
-    return _finish(draws.astype(p.array.dtype), p.device, False)
+def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+    """1 with probability x, else 0, element by element, in x's dtype (torch.bernoulli); with p, of that probability everywhere."""
+    if p is not None:
+        return empty_like(x).bernoulli_(p, generator=generator)
+    draws = _generator(generator).bernoulli_from(backend.to_numpy(x.array))
+    return _finish(draws.astype(x.array.dtype), x.device, False)
 
 
 def multinomial(
@@ -411,3 +445,58 @@ def get_rng_state() -> Tensor:
 def set_rng_state(new_state: Tensor) -> None:
     """Continue the default random stream from get_rng_state's bytes, or torch's (torch.set_rng_state)."""
     random.set_rng_state(new_state.array if isinstance(new_state, Tensor) else new_state)
+
+
+# ------------------------------------------------------------------------------------------------------- by older names
+
+
+class TensorType:
+    """torch.FloatTensor and its like: makes tensors of one dtype, of data or of sizes, and isinstance(x, ...) knows them."""
+
+    def __init__(self, name: str, dtype: dtypes.dtype):
+        self.__name__, self.dtype = name, dtype
+
+    def __call__(self, *data: Any) -> Tensor:
+        if len(data) == 1 and isinstance(data[0], Tensor):
+            if data[0].dtype is not self.dtype:
+                raise TypeError(
+                    f"{self.__name__} expected a tensor of {self.dtype}, got {data[0].dtype}: use .to(dtype)"
+                )
+            return data[0].detach()
+        if len(data) == 1 and not isinstance(data[0], int | dtypes.Size):
+            if not isinstance(data[0], Sequence | np.ndarray) or isinstance(data[0], str):
+                raise TypeError(f"{self.__name__}: data must be a sequence (got {type(data[0]).__name__})")
+            return tensor(data[0], dtype=self.dtype)
+        return empty(*(data or (0,)), dtype=self.dtype)
+
+    def __instancecheck__(self, x: Any) -> bool:
+        return isinstance(x, Tensor) and x.dtype is self.dtype and x.is_cpu
+
+    def __repr__(self) -> str:
+        return f"<class 'torch.{self.__name__}'>"
+
+
+TYPES = {
+    d: TensorType(f"{name}Tensor", d)
+    for name, d in {
+        "Float": dtypes.float32, "Double": dtypes.float64, "Half": dtypes.float16, "Long": dtypes.int64, "Int": dtypes.int32,
+        "Short": dtypes.int16, "Char": dtypes.int8, "Byte": dtypes.uint8, "Bool": dtypes.bool,
+    }.items()
+}  # fmt: skip
+FloatTensor, DoubleTensor, HalfTensor, LongTensor, IntTensor, ShortTensor, CharTensor, ByteTensor, BoolTensor = (
+    TYPES.values()
+)
+
+
+def as_type(x: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
+    """The name of x's type, "torch.FloatTensor"; or x as another: a dtype, such a name, FloatTensor."""
+    where = "" if x.is_cpu else "cuda."
+    if dtype is None:
+        return f"torch.{where}{TYPES[x.dtype].__name__}" if x.dtype in TYPES else str(x.dtype)
+    if isinstance(dtype, str):
+        device, _, name = dtype.removeprefix("torch.").rpartition(".")
+        found = [d for d, kind in TYPES.items() if kind.__name__ == name]
+        if not dtype.startswith("torch.") or not found or device not in ("", "cuda"):
+            raise ValueError(f"invalid type: {dtype!r}, expected a name such as 'torch.FloatTensor'")
+        return x.to(found[0], device=device or "cpu")
+    return x.to(dtypes.ours(as_numpy(dtype.dtype if isinstance(dtype, TensorType) else dtype)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from ..tensor import Tensor
+from ..tensor import Tensor, axis_of
 from .arrange import diagonal
 from .elementwise import mul
 from .linalg import matmul
@@ -50,6 +50,34 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
         if have == output and (len(terms) > 1 or y is not terms[0][0])
         else Permute.apply(y, dims=tuple(map(have.index, output)))
     )
+
+
+def tensordot(x: Tensor, y: Tensor, dims: Any = 2) -> Tensor:
+    """x and y multiplied and summed over some of their axes (torch.tensordot).
+
+    Args:
+        dims: the last so many axes of x with the first of y; or a list of axes of x, and one of y.
+    """
+    if isinstance(dims, int):
+        if not 0 <= dims <= min(x.ndim, y.ndim):
+            raise RuntimeError(f"tensordot: dims must be 0 to {min(x.ndim, y.ndim)} here, got {dims}")
+        dims = list(range(x.ndim - dims, x.ndim)), list(range(dims))
+    of_x, of_y = (
+        [axis_of(z, d, "tensordot") for d in (ds if isinstance(ds, Sequence) else [ds])]
+        for z, ds in zip((x, y), dims, strict=True)
+    )
+    if len(of_x) != len(of_y):
+        raise RuntimeError(f"tensordot: both dimension lists should have same length, got {of_x} and {of_y}")
+    for i, j in zip(of_x, of_y, strict=True):
+        if x.array.shape[i] != y.array.shape[j]:
+            raise RuntimeError(
+                f"tensordot: contracted dimensions need to match, but first has size {x.array.shape[i]} in dim {i} and "
+                f"second has size {y.array.shape[j]} in dim {j}"
+            )
+    paired = dict(zip(of_y, of_x, strict=True))
+    of_y = [paired.get(j, x.ndim + j) for j in range(y.ndim)]
+    left = [i for i in range(x.ndim) if i not in of_x] + [j for j in of_y if j >= x.ndim]
+    return named("Tensordot", einsum(x, list(range(x.ndim)), y, of_y, left))
 
 
 def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[Labels], Labels]:

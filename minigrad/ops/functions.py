@@ -14,9 +14,9 @@ from ..core import Op
 from ..dtypes import Number, result_type
 from ..tensor import Tensor, wrap
 from .convert import Gradients, floating
-from .elementwise import add, div, exp, fma, mul, square
+from .elementwise import add, div, exp, fma, mul, square, trunc
 from .operands import Operand, apply_binary, operands
-from .selection import clamp, eq, isinf, isnan, logical_and, masked_fill
+from .selection import clamp, eq, ge, isinf, isnan, le, logical_and, logical_not, logical_or, masked_fill
 from .shape import broadcast_shapes, broadcast_to, named
 
 # ---------------------------------------------------------------------------------------------------------- of one number
@@ -64,6 +64,31 @@ atan = _function("atan", "The angle whose tangent is x", lambda x: 1 / (x * x + 
 sinh = _function("sinh", "(eˣ - e⁻ˣ) / 2", lambda x: x.cosh())
 cosh = _function("cosh", "(eˣ + e⁻ˣ) / 2", lambda x: x.sinh())
 erf = _function("erf", "2/√π ∫₀ˣ exp(-t²) dt", lambda x: (-x * x).exp() * (2 / math.sqrt(math.pi)), backend.erf)
+
+
+def _sinc_slope(x: Tensor) -> Tensor:
+    origin, a = eq(x, 0), x * math.pi
+    return masked_fill((a * a.cos() - a.sin()) / masked_fill(a * x, origin, 1), origin, 0)
+
+
+sinc = _function("sinc", "sin πx / πx, 1 at 0", _sinc_slope)
+
+
+def frac(x: Tensor) -> Tensor:
+    """What is behind the point, with the sign of x (torch.frac)."""
+    if x.array.dtype.kind != "f":
+        raise NotImplementedError(f"frac is for floating point tensors, got {x.dtype}")
+    return named("Frac", x - trunc(x))
+
+
+def deg2rad(x: Tensor) -> Tensor:
+    """Degrees in radians (torch.deg2rad)."""
+    return named("Deg2Rad", floating(x) * (math.pi / 180))
+
+
+def rad2deg(x: Tensor) -> Tensor:
+    """Radians in degrees (torch.rad2deg)."""
+    return named("Rad2Deg", floating(x) * (180 / math.pi))
 
 
 def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
@@ -120,6 +145,42 @@ class LogAddExp(Op):
         return g / (1 + exp(y - x)), g / (1 + exp(x - y))
 
 
+class Hypot(Op):
+    """z = √(x² + y²); gx = g x / z, gy = g y / z"""
+
+    keeps_output = True
+    fresh = True
+
+    @quiet
+    def forward(self, x: Array, y: Array) -> Array:
+        return namespace(x, y).hypot(x, y)
+
+    def backward(self, g: Tensor) -> Gradients:
+        x, y = self.inputs
+        return g * (x / self.output), g * (y / self.output)
+
+
+class Fmax(Op):
+    """z = the larger of x and y that is not nan; g goes there, to x where both are"""
+
+    fresh = True
+    f = "fmax"
+
+    def forward(self, x: Array, y: Array) -> Array:
+        return getattr(namespace(x, y), self.f)(x, y)
+
+    def backward(self, g: Tensor) -> Gradients:
+        x, y = self.inputs
+        to_x = logical_or(ge(x, y) if self.f == "fmax" else le(x, y), isnan(y))
+        return masked_fill(g, logical_not(to_x), 0), masked_fill(g, to_x, 0)
+
+
+class Fmin(Fmax):
+    """z = the smaller of x and y that is not nan; g goes there, to x where both are"""
+
+    f = "fmin"
+
+
 class Fmod(Op):
     """z = x - y trunc(x / y); gx = g, gy = -g trunc(x / y)"""
 
@@ -135,6 +196,32 @@ class Fmod(Op):
 def atan2(x: Tensor, y: Tensor) -> Tensor:
     """The angle of the point with ordinate x and abscissa y, in (-π, π] (torch.atan2)."""
     return apply_binary(Atan2, "atan2", x, y, as_float=True)
+
+
+def hypot(x: Tensor, y: Tensor) -> Tensor:
+    """√(x² + y²), without overflow on the way (torch.hypot)."""
+    return apply_binary(Hypot, "hypot", x, y, as_float=True)
+
+
+def fmax(x: Tensor, y: Tensor) -> Tensor:
+    """The larger of x and y, or the one that is not nan (torch.fmax)."""
+    return apply_binary(Fmax, "fmax", x, y)
+
+
+def fmin(x: Tensor, y: Tensor) -> Tensor:
+    """The smaller of x and y, or the one that is not nan (torch.fmin)."""
+    return apply_binary(Fmin, "fmin", x, y)
+
+
+def heaviside(x: Tensor, values: Tensor) -> Tensor:
+    """0 below 0, 1 above, and at 0 what `values` says (torch.heaviside); no gradient.
+
+    Raises:
+        RuntimeError: the dtypes differ.
+    """
+    if x.array.dtype != values.array.dtype:
+        raise RuntimeError(f"heaviside: x and values must have the same dtype, got {x.dtype} and {values.dtype}")
+    return wrap(quiet(namespace(x.array, values.array).heaviside)(x.array, values.array).astype(x.array.dtype))
 
 
 def logaddexp(x: Tensor, y: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 from .. import backend, random
 from ..random import Generator
 from ..tensor import Tensor, wrap
-from . import elementwise, functions, indexing, scattering, selection
+from . import elementwise, functions, indexing, reduction, scattering, selection, shape
 from .operands import Operand
 
 
@@ -71,6 +71,51 @@ index_copy_ = _in_place(scattering.index_copy)
 index_fill_ = _in_place(scattering.index_fill)
 masked_scatter_ = _in_place(scattering.masked_scatter)
 fill_diagonal_ = _in_place(scattering.fill_diagonal)
+scatter_reduce_ = _in_place(scattering.scatter_reduce)
+index_put_ = _in_place(scattering.index_put)
+sign_ = _in_place(elementwise.sign)
+trunc_ = _in_place(elementwise.trunc)
+floor_divide_ = _in_place(elementwise.floor_divide)
+log1p_ = _in_place(functions.log1p)
+log2_ = _in_place(functions.log2)
+log10_ = _in_place(functions.log10)
+expm1_ = _in_place(functions.expm1)
+exp2_ = _in_place(functions.exp2)
+erf_ = _in_place(functions.erf)
+fmod_ = _in_place(functions.fmod)
+cumsum_ = _in_place(reduction.cumsum)
+cumprod_ = _in_place(reduction.cumprod)
+logical_not_ = _in_place(selection.logical_not)
+logical_and_ = _in_place(selection.logical_and)
+logical_or_ = _in_place(selection.logical_or)
+logical_xor_ = _in_place(selection.logical_xor)
+bitwise_not_ = _in_place(selection.bitwise_not)
+bitwise_and_ = _in_place(selection.bitwise_and)
+bitwise_or_ = _in_place(selection.bitwise_or)
+bitwise_xor_ = _in_place(selection.bitwise_xor)
+
+
+def _seen_otherwise(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The method that turns this tensor into f's view of it: the memory stays as it is."""
+    name = f"{f.__name__}_"
+
+    def method(x: Tensor, *args: Any, **options: Any) -> Tensor:
+        y = f(x.before_write(name), *args, **options)
+        if y.op is not None and x.op is not None:
+            y.op.retained, x.op.retained = x.op.retained, None
+        x.array, x.op = y.array, y.op
+        return x
+
+    wraps(f)(method)
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"{f.__name__}, in place. Returns this tensor."
+    return method
+
+
+squeeze_ = _seen_otherwise(shape.squeeze)
+unsqueeze_ = _seen_otherwise(shape.unsqueeze)
+transpose_ = _seen_otherwise(shape.transpose)
+t_ = _seen_otherwise(shape.t)
 
 
 def copy_(x: Tensor, source: Operand) -> Tensor:

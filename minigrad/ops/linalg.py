@@ -10,9 +10,9 @@ from ..core import Op
 from ..dtypes import Number, result_type
 from ..tensor import Tensor
 from .convert import cast
-from .elementwise import add, mul
-from .reduction import sum
-from .shape import Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named, reshape
+from .elementwise import add, mul, sub
+from .reduction import norm, sum
+from .shape import Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named, reshape, unsqueeze
 
 
 class MatMul(Op):
@@ -161,3 +161,23 @@ def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Number = 1, alpha: Num
 def baddbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
     """beta x + alpha batch1 @ batch2, for batches of matrices (torch.baddbmm)."""
     return _added("baddbmm", x, bmm(batch1, batch2), beta, alpha)
+
+
+def kron(x: Tensor, y: Tensor) -> Tensor:
+    """Every element of x times the whole of y, side by side: the Kronecker product (torch.kron)."""
+    n = max(x.ndim, y.ndim)
+    a, b = ((1,) * (n - z.ndim) + z.array.shape for z in (x, y))
+    apart = mul(reshape(x, [m for size in a for m in (size, 1)]), reshape(y, [m for size in b for m in (1, size)]))
+    return named("Kron", reshape(apart, [p * q for p, q in zip(a, b, strict=True)]))
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
+    """The distances (Σ |x - y|ᵖ)^(1/p) of all rows x of x1 and y of x2 (torch.cdist).
+
+    Shapes: (..., P, M) and (..., R, M) give (..., P, R).
+    """
+    if min(x1.ndim, x2.ndim) < 2:
+        raise RuntimeError(f"cdist only supports at least 2D tensors, got {x1.ndim}D and {x2.ndim}D")
+    if x1.array.shape[-1] != x2.array.shape[-1]:
+        raise RuntimeError(f"cdist: both must have the same number of columns: {tuple(x1.shape)} and {tuple(x2.shape)}")
+    return named("Cdist", norm(sub(unsqueeze(x1, -2), unsqueeze(x2, -3)), p, -1))

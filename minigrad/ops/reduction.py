@@ -16,7 +16,7 @@ from ..tensor import Tensor, axis_of, wrap
 from .convert import cast, floating
 from .elementwise import Sqrt, abs, add, exp, log, pow, square, sub
 from .indexing import take_along_dim
-from .selection import eq, isinf, isnan, logical_or, masked_fill, maximum, minimum, ne, where
+from .selection import eq, isinf, isnan, logical_not, logical_or, masked_fill, maximum, minimum, ne, where
 from .shape import BroadcastTo, Reshape, Slice, broadcast_shapes, cat, named, narrow, reshape, split
 
 Dims = int | Sequence[int] | None
@@ -104,6 +104,35 @@ def std(
 ) -> Tensor:
     """The square root of the variance (torch.std)."""
     return named("Std", Root.apply(var(x, dim, unbiased, keepdim, correction=correction)))
+
+
+def var_mean(
+    x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """The variance and the mean (torch.var_mean)."""
+    variance = var(x, dim, unbiased, keepdim, correction=correction)
+    return variance, mean(x, None if isinstance(dim, bool) else dim, keepdim)
+
+
+def std_mean(
+    x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """The standard deviation and the mean (torch.std_mean)."""
+    deviation = std(x, dim, unbiased, keepdim, correction=correction)
+    return deviation, mean(x, None if isinstance(dim, bool) else dim, keepdim)
+
+
+def nansum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum of what is not nan (torch.nansum)."""
+    return named("Nansum", sum(masked_fill(x, isnan(x), 0), dim, keepdim, dtype=dtype))
+
+
+def nanmean(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean of what is not nan (torch.nanmean)."""
+    x = x if dtype is None else cast(x, as_numpy(dtype))
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"nanmean(): expected input to have floating point dtype but got {x.dtype}")
+    return nansum(x, dim, keepdim) / sum(logical_not(isnan(x)), dim, keepdim)
 
 
 class Root(Sqrt):

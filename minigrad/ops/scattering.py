@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import backend
+from ..backend import Array
+from ..core import Op
 from ..dtypes import Number
 from ..tensor import Tensor, axis_of, wrap
-from .elementwise import mul
-from .indexing import SetItem, _check_along, _flat_index, checked, gather_rows, getitem, nonzero, scatter_add
+from .convert import Gradients, cast
+from .elementwise import div, mul
+from .indexing import (
+    AddAt,
+    Gather,
+    SetItem,
+    _check_along,
+    _flat_index,
+    checked,
+    gather_rows,
+    getitem,
+    nonzero,
+    scatter_add,
+    setitem,
+)
 from .operands import Operand, fitting
-from .selection import masked_fill
+from .selection import eq, masked_fill, maximum
 from .shape import Reshape, Slice, broadcast_shapes, broadcast_to, flatten, named, reshape
 
 
@@ -142,3 +160,88 @@ def fill_diagonal(x: Tensor, value: Number) -> Tensor:
         )
     grid = backend.namespace(x.array).indices(x.array.shape)
     return masked_fill(x, wrap((grid == grid[0]).all(axis=0)), value)
+
+
+class ScatterExtreme(Op):
+    """z = x, or the largest y[i] with index[i] there, if that is larger (smallest, smaller), for x (V,), y (N,); equals share g"""
+
+    keeps_output = True
+    fresh = True
+    f: str
+    index: Array
+
+    def forward(self, x: Array, y: Array) -> Array:
+        index = self.__dict__.pop("index")
+        self.save(index)
+        z = x.copy()
+        getattr(backend.namespace(x), self.f).at(z, index, y)
+        return z
+
+    def backward(self, g: Tensor) -> Gradients:
+        x, y = self.inputs
+        (index,) = self.saved
+        z = wrap(self.output.array)
+        of_x, of_y = (cast(eq(a, b), g.array.dtype) for a, b in ((x, z), (y, Gather.apply(z, index=index))))
+        share = g / AddAt.apply(of_x, of_y, index=index)
+        return of_x * share, of_y * Gather.apply(share, index=index)
+
+
+def _range(x: Tensor) -> tuple[int, int]:
+    info = np.iinfo(x.array.dtype)
+    return int(info.min), int(info.max)
+
+
+def scatter_reduce(
+    x: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """x, at x[i][index[i][j][k]][k] for dim = 1 and so on, and all src[i][j][k] of that place, made one (torch.scatter_reduce).
+
+    Args:
+        reduce: "sum", "mean", "amax" or "amin".
+        include_self: x's own element counts, too.
+    """
+    if reduce not in ("sum", "mean", "amax", "amin"):
+        wrong = NotImplementedError if reduce == "prod" else RuntimeError
+        raise wrong(f"scatter_reduce: reduce must be 'sum', 'mean', 'amax' or 'amin', got {reduce!r}")
+    axis = axis_of(x, dim, "scatter_reduce")
+    ids = _check_along("scatter_reduce", x, axis, index)
+    if src.array.dtype != x.array.dtype:
+        raise RuntimeError(
+            f"scatter_reduce: Expected self.dtype to be equal to src.dtype, got {x.dtype} and {src.dtype}"
+        )
+    ones = wrap(backend.namespace(x.array).ones(src.array.shape, dtype=x.array.dtype))
+    count = scatter_add(wrap(backend.namespace(x.array).zeros(x.array.shape, dtype=x.array.dtype)), dim, index, ones)
+    if not include_self:
+        low, high = (-float("inf"), float("inf")) if x.array.dtype.kind == "f" else _range(x)
+        x = masked_fill(x, count > 0, {"amax": low, "amin": high}.get(reduce, 0))
+    if reduce in ("sum", "mean"):
+        y = scatter_add(x, dim, index, src)
+        if reduce == "mean":
+            count = maximum(count + 1 if include_self else count, wrap(count.array * 0 + 1))
+            y = div(y, count, rounding_mode=None if x.array.dtype.kind == "f" else "floor")
+        return named("ScatterReduce", y)
+    places = _flat_index(ids, axis, x.array.shape).reshape(-1)
+    part = Slice.apply(src, key=tuple(slice(0, n) for n in ids.shape))
+    flat = Reshape.apply(x, to=(x.numel(),)), Reshape.apply(part, to=(places.size,))
+    y = ScatterExtreme.apply(*flat, f="maximum" if reduce == "amax" else "minimum", index=places)
+    return named("ScatterReduce", Reshape.apply(y, to=x.array.shape))
+
+
+def index_put(x: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False) -> Tensor:
+    """x with x[indices] = values, or with accumulate += values, once for every time that an element is named (torch.index_put)."""
+    if isinstance(indices, Tensor):
+        raise TypeError("index_put_(): argument 'indices' must be tuple of Tensors, not Tensor")
+    if values.array.dtype != x.array.dtype:
+        raise RuntimeError(
+            f"Index put requires the source and destination dtypes match, got {x.dtype} for the destination and "
+            f"{values.dtype} for the source."
+        )
+    key = tuple(slice(None) if i is None else i for i in indices)
+    if not accumulate:
+        y = x.clone()
+        setitem(y, key, values)
+        return y
+    places = getitem(wrap(backend.namespace(x.array).arange(x.numel()).reshape(x.array.shape)), key).array
+    flat = Reshape.apply(x, to=(x.numel(),))
+    added = Reshape.apply(broadcast_to(values, places.shape), to=(places.size,))
+    return named("IndexPut", Reshape.apply(AddAt.apply(flat, added, index=places.reshape(-1)), to=x.array.shape))

@@ -283,6 +283,11 @@ def broadcast_shapes(name: str, *shapes: Shape) -> Shape:
     return tuple(reversed(result))
 
 
+def can_broadcast(shape: Shape, to: Shape) -> bool:
+    """True if a tensor of the one shape broadcasts to the other."""
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape[::-1], to[::-1], strict=False))
+
+
 def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
     """x repeated to that shape, without a copy; x itself if it has it (torch.broadcast_to)."""
     shape = tuple(shape)
@@ -502,3 +507,11 @@ def repeat(x: Tensor, *repeats: Any) -> Tensor:
     repeated = tuple(n for pair in zip(times, sizes, strict=True) for n in pair)
     y = clone(broadcast_to(reshape(x, interleaved), repeated))
     return named("Repeat", reshape(y, tuple(a * b for a, b in zip(times, sizes, strict=True))))
+
+
+def sum_to_size(x: Tensor, *size: Any) -> Tensor:
+    """x summed over the axes that broadcasting from that size would repeat (torch.Tensor.sum_to_size)."""
+    to = ints(size)
+    if not can_broadcast(to, x.array.shape):
+        raise RuntimeError(f"sum_to_size: size {to} is not expandable to size {tuple(x.shape)}")
+    return x if x.array.shape == to else SumTo.apply(x, to=to)

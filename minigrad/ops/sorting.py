@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..backend import Array, namespace
+from ..backend import Array, asarray, namespace, to_numpy
 from ..dtypes import int32, int64
 from ..tensor import Tensor, axis_of, wrap
-from .indexing import gather
+from .arrange import movedim
+from .functions import lerp
+from .indexing import gather, index_select
 from .reduction import Extreme, max_result
-from .shape import named, reshape
+from .selection import isnan, masked_fill
+from .shape import named, narrow, reshape, squeeze
 
 
 class sort_result(max_result):
@@ -114,7 +117,109 @@ def median(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     return median_result(named("Median", values, variant=1), at)
 
 
+class kthvalue_result(max_result):
+    __slots__ = ()
+
+
+class mode_result(max_result):
+    __slots__ = ()
+
+
+def _picked(kind: type[max_result], x: Tensor, dim: int, index: Array, keepdim: bool) -> Any:
+    """(values, indices) of one element along dim, which index, kept as an axis of size 1, names."""
+    name = kind.__name__.removesuffix("_result").title()
+    at = wrap(index if x.ndim else index.reshape(()))
+    values = named(name, gather(x, dim, at))
+    if keepdim or not x.ndim:
+        return kind(values, at)
+    return kind(squeeze(values, dim), squeeze(at, dim))
+
+
+def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    """The pair (values, indices) of the k-th smallest elements along dim, k from 1 (torch.kthvalue)."""
+    array, axis = _one_axis(x, dim, "kthvalue")
+    if not 1 <= k <= array.shape[axis]:
+        raise RuntimeError(
+            f"kthvalue(): selected number k out of range for dimension {axis}: {k} of {array.shape[axis]}"
+        )
+    xp = namespace(array)
+    return _picked(
+        kthvalue_result, x, dim, xp.take(_order(array, axis, False), xp.asarray([k - 1]), axis=axis), keepdim
+    )
+
+
+def mode(x: Tensor, dim: int = -1, keepdim: bool = False) -> Any:
+    """The pair (values, indices) of the most frequent elements along dim, the smallest of several (torch.mode).
+
+    Where the element occurs more than once, the index is that of the last.
+    """
+    array, axis = _one_axis(x, dim, "mode")
+    if array.shape[axis] == 0:
+        raise IndexError(f"mode(): Expected reduction dim {dim} to have non-zero size, the shape is {tuple(x.shape)}")
+    rows = np.moveaxis(to_numpy(array), axis, -1)
+    index = np.zeros((*rows.shape[:-1], 1), dtype=np.int64)
+    for i in np.ndindex(*rows.shape[:-1]):
+        values, counts = np.unique(rows[i], return_counts=True)
+        index[i] = np.flatnonzero(rows[i] == values[counts.argmax()])[-1]
+    return _picked(mode_result, x, dim, asarray(np.moveaxis(index, -1, axis), like=array), keepdim)
+
+
+def quantile(
+    x: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """The numbers below which the shares q of the elements lie, along dim or of all (torch.quantile); nan where there is one.
+
+    Args:
+        q: a number from 0 to 1, or several (N,) of x's dtype, for a result of (N, ...).
+        interpolation: between the two neighbours: "linear", "lower", "higher", "midpoint" or "nearest".
+    """
+    if x.array.dtype not in (np.float32, np.float64):
+        raise RuntimeError(f"quantile() input tensor must be either float or double dtype, got {x.dtype}")
+    if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
+        raise RuntimeError(
+            f"quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got {interpolation}"
+        )
+    shares = np.asarray(to_numpy(q.array) if isinstance(q, Tensor) else q, dtype=x.array.dtype)
+    if not ((shares >= 0) & (shares <= 1)).all():
+        raise RuntimeError(f"quantile() q must be in the range [0, 1] but got {q}")
+    axis = 0 if dim is None else axis_of(x, dim, "quantile")
+    flat = reshape(x, -1) if dim is None or not x.ndim else x
+    if not flat.array.shape[axis]:
+        raise RuntimeError(f"quantile() input tensor must be non-empty, got shape {tuple(x.shape)}")
+    rank = np.atleast_1d(shares) * x.array.dtype.type(flat.array.shape[axis] - 1)
+    rank = {"lower": np.floor, "higher": np.ceil, "nearest": np.rint}.get(interpolation, lambda r: r)(rank)
+    in_order, low = sort(flat, axis).values, np.floor(rank)
+    below, above = (
+        index_select(in_order, axis, wrap(asarray(r.astype(np.int64), like=x.array))) for r in (low, np.ceil(rank))
+    )
+    between = np.full_like(rank, 0.5) if interpolation == "midpoint" else rank - low
+    weight = asarray(between.reshape([-1 if i == axis else 1 for i in range(flat.ndim)]), like=x.array)
+    y = lerp(below, above, wrap(weight))
+    y = masked_fill(y, isnan(narrow(in_order, axis, flat.array.shape[axis] - 1, 1)), float("nan"))
+    y = movedim(y, axis, 0)
+    if keepdim:
+        sizes = [1 if dim is None or i == axis else n for i, n in enumerate(x.array.shape)]
+        y = reshape(y, len(rank), *sizes)
+    return reshape(y, *y.array.shape[1:]) if shares.ndim == 0 and y.ndim > 1 else y if shares.ndim else reshape(y, ())
+
+
 # ------------------------------------------------------------------------------------------------------ without gradient
+
+
+def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements lie in each of so many intervals of equal width from min to max, by default x's own (torch.histc)."""
+    if x.array.dtype.kind != "f":
+        raise NotImplementedError(f"histc is for floating point tensors, got {x.dtype}")
+    if bins < 1:
+        raise RuntimeError(f"histc: bins must be > 0, but got {bins}")
+    if max < min:
+        raise RuntimeError(f"histc: max must be larger than min, got {min} and {max}")
+    if min == max and x.numel():
+        min, max = float(x.array.min()), float(x.array.max())
+    if min == max:
+        min, max = min - 1, max + 1
+    counts, _ = namespace(x.array).histogram(x.array.reshape(-1), bins=bins, range=(min, max))
+    return wrap(counts.astype(x.array.dtype))
 
 
 def unique(

@@ -1,4 +1,5 @@
 """A bigram model twice: from counts, and as one matrix trained by gradient descent on one-hot rows."""
+
 import torch
 import torch.nn.functional as F
 

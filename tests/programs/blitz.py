@@ -1,4 +1,5 @@
 """The tour of tensors, autograd, networks and training that the official introduction takes, without pictures."""
+
 import numpy as np
 import torch
 import torch.nn as nn
@@ -59,9 +60,16 @@ print(x, x.size())
 x = torch.randn_like(x, dtype=torch.float)
 print(x.view(-1, 5).size(), x.reshape(15).unsqueeze(0).shape, torch.numel(x), len(x), x.ndim, x.dim())
 print(x[1:3, ::2], x[x > 0].shape, x[[0, 2]].T.shape, torch.zeros(2, 1, 2, 1, 2).squeeze().size())
-print(torch.arange(10).reshape(2, 5).float().mean(axis=1), torch.tensor([[1, 2], [3, 4]]).sum(axis=0), x.max(), x.argmin())
+print(
+    torch.arange(10).reshape(2, 5).float().mean(axis=1), torch.tensor([[1, 2], [3, 4]]).sum(axis=0), x.max(), x.argmin()
+)
 print(torch.is_tensor(x), isinstance(x, torch.Tensor), x.is_cuda, x.requires_grad, torch.get_default_dtype())
-print(torch.ones(2, 3) * torch.tensor([[1.0], [2.0]]), torch.tensor([1, 2]) / 2, torch.tensor([7, -7]) // 2, torch.tensor(7) % 3)
+print(
+    torch.ones(2, 3) * torch.tensor([[1.0], [2.0]]),
+    torch.tensor([1, 2]) / 2,
+    torch.tensor([7, -7]) // 2,
+    torch.tensor(7) % 3,
+)
 
 a = torch.tensor([2.0, 3.0], requires_grad=True)
 b = torch.tensor([6.0, 4.0], requires_grad=True)
@@ -142,7 +150,9 @@ class NeuralNetwork(nn.Module):
     def __init__(self):
         super().__init__()
         self.flatten = nn.Flatten()
-        self.linear_relu_stack = nn.Sequential(nn.Linear(6 * 6, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 4))
+        self.linear_relu_stack = nn.Sequential(
+            nn.Linear(6 * 6, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 4)
+        )
 
     def forward(self, x):
         x = self.flatten(x)

@@ -1,4 +1,5 @@
 """Two towers trained with the symmetric contrastive loss; SimCLR's NT-Xent; a triplet loss."""
+
 import numpy as np
 import torch
 import torch.nn as nn

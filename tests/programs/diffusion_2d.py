@@ -1,4 +1,5 @@
 """Denoising diffusion on a two-moons cloud: betas by linspace, alphas by cumprod, a time embedding, ancestral sampling."""
+
 import math
 
 import torch

@@ -1,4 +1,5 @@
 """Preference optimisation against a frozen reference, and distilling a teacher with a softened KL divergence."""
+
 import copy
 
 import torch
@@ -55,7 +56,10 @@ optimizer = torch.optim.RMSprop(policy.parameters(), lr=5e-3)
 for step in range(10):
     pc, pr = compute_logprobs(policy(chosen), chosen, mask), compute_logprobs(policy(rejected), rejected, mask)
     with torch.no_grad():
-        rc, rr = compute_logprobs(reference(chosen), chosen, mask), compute_logprobs(reference(rejected), rejected, mask)
+        rc, rr = (
+            compute_logprobs(reference(chosen), chosen, mask),
+            compute_logprobs(reference(rejected), rejected, mask),
+        )
     loss, cr, rej = dpo_loss(pc, pr, rc, rr, beta=0.5)
     optimizer.zero_grad()
     loss.backward()
@@ -83,7 +87,10 @@ for step in range(12):
     opt.step()
     lr_sched.step()
     if step % 3 == 0:
-        print(step, f"soft={soft.item():.4f} hard={hard.item():.4f} gn={grad_norm.item():.4f} lr={opt.param_groups[0]['lr']:.3f}")
+        print(
+            step,
+            f"soft={soft.item():.4f} hard={hard.item():.4f} gn={grad_norm.item():.4f} lr={opt.param_groups[0]['lr']:.3f}",
+        )
 p, q = F.softmax(s_logits[0, 0], -1), F.softmax(t_logits[0, 0], -1)
 print(F.kl_div(p.log(), q, reduction="sum"), (q * (q / p).log()).sum())
 print(F.kl_div(p.log(), q.log(), log_target=True), nn.NLLLoss()(p.log()[None], torch.tensor([3])))

@@ -1,4 +1,5 @@
 """Two networks against each other on one-dimensional data; then a critic with weight clipping and one with a gradient penalty."""
+
 import torch
 import torch.nn as nn
 from torch import autograd, optim
@@ -51,7 +52,10 @@ for epoch in range(40):
     g_error.backward()
     g_optimizer.step()
     if epoch % 10 == 0:
-        print("Epoch %s: D (%.4f real, %.4f fake) G %.4f D(x) %.3f" % (epoch, d_real_error, d_fake_error, g_error, d_real.mean()))
+        print(
+            "Epoch %s: D (%.4f real, %.4f fake) G %.4f D(x) %.3f"
+            % (epoch, d_real_error, d_fake_error, g_error, d_real.mean())
+        )
 
 
 def compute_gradient_penalty(critic, real, fake):

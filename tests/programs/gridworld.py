@@ -1,4 +1,5 @@
 """A corridor world: DQN with a replay buffer and a target network, then REINFORCE with multinomial and a baseline."""
+
 import random
 from collections import deque, namedtuple
 
@@ -88,7 +89,9 @@ def optimize_model():
         return None
     transitions = memory.sample(BATCH_SIZE)
     batch = Transition(*zip(*transitions))
-    non_final_mask = torch.tensor(tuple(map(lambda s: s is not None, batch.next_state)), device=device, dtype=torch.bool)
+    non_final_mask = torch.tensor(
+        tuple(map(lambda s: s is not None, batch.next_state)), device=device, dtype=torch.bool
+    )
     non_final_next_states = torch.cat([s for s in batch.next_state if s is not None])
     state_batch = torch.cat(batch.state)
     action_batch = torch.cat(batch.action)

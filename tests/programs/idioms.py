@@ -1,4 +1,5 @@
 """Odds and ends of training scripts: hooks, accumulation, freezing, schedules, state of optimizers, printing, seeds, checkpointing."""
+
 import copy
 import itertools
 import math
@@ -31,7 +32,13 @@ def seed_everything(seed: int = 42) -> None:
 
 
 seed_everything(0)
-print(torch.__version__ != "", torch.cuda.device_count(), torch.initial_seed(), torch.finfo(torch.float32).eps, torch.iinfo(torch.int64).max)
+print(
+    torch.__version__ != "",
+    torch.cuda.device_count(),
+    torch.initial_seed(),
+    torch.finfo(torch.float32).eps,
+    torch.iinfo(torch.int64).max,
+)
 
 
 class Residual(nn.Module):
@@ -65,7 +72,13 @@ class Net(nn.Module):
 
 net = Net()
 print(net)
-print([n for n, _ in net.named_children()], len(list(net.parameters())), net.heads.keys(), "cls" in net.heads, net.body[-1])
+print(
+    [n for n, _ in net.named_children()],
+    len(list(net.parameters())),
+    net.heads.keys(),
+    "cls" in net.heads,
+    net.body[-1],
+)
 activations: Dict[str, torch.Tensor] = {}
 
 
@@ -76,7 +89,9 @@ def get_activation(name):
     return hook
 
 
-handles: List = [m.register_forward_hook(get_activation(n)) for n, m in net.named_modules() if isinstance(m, nn.LayerNorm)]
+handles: List = [
+    m.register_forward_hook(get_activation(n)) for n, m in net.named_modules() if isinstance(m, nn.LayerNorm)
+]
 pre = net.stem.register_forward_pre_hook(lambda m, args: (args[0] * 1.5,))
 X, y = torch.randn(32, 4), torch.randint(3, (32,))
 with torch.set_grad_enabled(True):
@@ -103,7 +118,11 @@ loader = DataLoader(ds, batch_size=4, sampler=sampler, worker_init_fn=None, pers
 no_decay = ["bias", "norm"]
 groups = [
     {"params": [p for n, p in net.named_parameters() if not any(nd in n for nd in no_decay)], "weight_decay": 0.01},
-    {"params": [p for n, p in net.named_parameters() if any(nd in n for nd in no_decay)], "weight_decay": 0.0, "lr": 5e-3},
+    {
+        "params": [p for n, p in net.named_parameters() if any(nd in n for nd in no_decay)],
+        "weight_decay": 0.0,
+        "lr": 5e-3,
+    },
 ]
 optimizer = AdamW(groups, lr=1e-2, eps=1e-8)
 
@@ -126,13 +145,17 @@ for epoch in range(3):
         loss = F.cross_entropy(net(xb), yb) / accumulation_steps
         loss.backward()
         if (i + 1) % accumulation_steps == 0 or (i + 1) == len(loader):
-            total_norm = sum(p.grad.detach().data.norm(2).item() ** 2 for p in net.parameters() if p.grad is not None) ** 0.5
+            total_norm = (
+                sum(p.grad.detach().data.norm(2).item() ** 2 for p in net.parameters() if p.grad is not None) ** 0.5
+            )
             torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
             optimizer.step()
             scheduler.step()
             optimizer.zero_grad()
         history.append(loss.item() * accumulation_steps)
-    print(f"epoch {epoch}: {np.mean(history[-8:]):.4f} norm {total_norm:.4f} lrs {[f'{g:.5f}' for g in scheduler.get_last_lr()]}")
+    print(
+        f"epoch {epoch}: {np.mean(history[-8:]):.4f} norm {total_norm:.4f} lrs {[f'{g:.5f}' for g in scheduler.get_last_lr()]}"
+    )
     if torch.isnan(loss) or not torch.isfinite(loss):
         raise RuntimeError("diverged")
 
@@ -159,7 +182,13 @@ try:
 except ValueError as e:
     print("ValueError", "parameter group" in str(e))
 torch.set_rng_state(ck["rng"])
-print(torch.equal(torch.rand(2), before[0]), ck["epoch"], ck["name"], len(ck["history"]), all(torch.equal(a, b) for a, b in zip(net2.parameters(), net.parameters())))
+print(
+    torch.equal(torch.rand(2), before[0]),
+    ck["epoch"],
+    ck["name"],
+    len(ck["history"]),
+    all(torch.equal(a, b) for a, b in zip(net2.parameters(), net.parameters())),
+)
 sd = optimizer.state_dict()
 print(sorted(sd), sorted(sd["param_groups"][0]), sorted(sd["state"][0]), sd["state"][0]["step"])
 print(optimizer)
@@ -173,7 +202,10 @@ class Stream(IterableDataset):
 
 for batch in DataLoader(Stream(), batch_size=3):
     print(batch)
-print(DataLoader(Subset(ds, range(5)), batch_size=2).batch_size, next(iter(DataLoader(list(range(10)), batch_size=5, shuffle=True))))
+print(
+    DataLoader(Subset(ds, range(5)), batch_size=2).batch_size,
+    next(iter(DataLoader(list(range(10)), batch_size=5, shuffle=True))),
+)
 swa = copy.deepcopy(net)
 with torch.no_grad():
     for (n, p), (_, q) in zip(swa.named_parameters(), net2.named_parameters()):
@@ -181,9 +213,21 @@ with torch.no_grad():
 vec = nn.utils.parameters_to_vector(net.parameters())
 print(vec.shape, vec.norm(), torch.cat([p.view(-1) for p in net.parameters()]).equal(vec))
 torch.set_printoptions(precision=2, threshold=10, edgeitems=2, linewidth=60)
-print(torch.arange(40.0).view(4, 10) / 7, torch.randn(3, dtype=torch.float64), torch.tensor([1e-8, 1.0]), torch.tensor([True, False]), torch.tensor([]))
+print(
+    torch.arange(40.0).view(4, 10) / 7,
+    torch.randn(3, dtype=torch.float64),
+    torch.tensor([1e-8, 1.0]),
+    torch.tensor([True, False]),
+    torch.tensor([]),
+)
 torch.set_printoptions(profile="default")
-print(torch.tensor(3.14159), f"{torch.tensor(3.14159):.2f} {torch.tensor(7)} {torch.tensor([1, 2])} {torch.tensor(5):>4d}", repr(torch.tensor(1e10)), str(torch.float32), torch.Size([1, 2]))
+print(
+    torch.tensor(3.14159),
+    f"{torch.tensor(3.14159):.2f} {torch.tensor(7)} {torch.tensor([1, 2])} {torch.tensor(5):>4d}",
+    repr(torch.tensor(1e10)),
+    str(torch.float32),
+    torch.Size([1, 2]),
+)
 print(torch.isnan(torch.tensor([1.5, float("nan")])))
 for bad in ("torch.ones(2, 3) @ torch.ones(2, 3)", "torch.ones(2) + torch.ones(3)", "torch.ones(4).view(3)", "nn.Linear(3, 2)(torch.ones(2, 2))", "torch.ones(2)[5]", "torch.ones(2, requires_grad=True).numpy()", "torch.tensor([1, 2]).requires_grad_()", "F.cross_entropy(torch.ones(2, 3), torch.tensor([0, 3]))", "nn.Embedding(3, 2)(torch.tensor([3]))", "torch.ones(3, requires_grad=True).backward()", "if torch.ones(2): pass", "torch.zeros(2).item()"):  # fmt: skip
     try:

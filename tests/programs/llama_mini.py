@@ -1,4 +1,5 @@
 """RMSNorm, rotary positions, SwiGLU, grouped queries and a key/value cache; cached and uncached logits agree."""
+
 from dataclasses import dataclass
 from typing import Optional, Tuple
 
@@ -57,7 +58,11 @@ def repeat_kv(x: Tensor, n_rep: int) -> Tensor:
     bs, slen, n_kv_heads, head_dim = x.shape
     if n_rep == 1:
         return x
-    return x[:, :, :, None, :].expand(bs, slen, n_kv_heads, n_rep, head_dim).reshape(bs, slen, n_kv_heads * n_rep, head_dim)
+    return (
+        x[:, :, :, None, :]
+        .expand(bs, slen, n_kv_heads, n_rep, head_dim)
+        .reshape(bs, slen, n_kv_heads * n_rep, head_dim)
+    )
 
 
 class Attention(nn.Module):
@@ -116,7 +121,10 @@ class TransformerBlock(nn.Module):
         super().__init__()
         self.attention, self.layer_id = Attention(args), layer_id
         self.feed_forward = FeedForward(args.dim, 4 * args.dim, args.multiple_of)
-        self.attention_norm, self.ffn_norm = RMSNorm(args.dim, eps=args.norm_eps), nn.RMSNorm(args.dim, eps=args.norm_eps)
+        self.attention_norm, self.ffn_norm = (
+            RMSNorm(args.dim, eps=args.norm_eps),
+            nn.RMSNorm(args.dim, eps=args.norm_eps),
+        )
 
     def forward(self, x, cos, sin, start_pos):
         h = x + self.attention(self.attention_norm(x), cos, sin, start_pos)
@@ -160,7 +168,12 @@ class Transformer(nn.Module):
 
 torch.manual_seed(0)
 model = Transformer(ModelArgs())
-print("params:", sum(p.numel() for p in model.parameters()), [k for k, _ in model.named_buffers()], len(model.state_dict()))
+print(
+    "params:",
+    sum(p.numel() for p in model.parameters()),
+    [k for k, _ in model.named_buffers()],
+    len(model.state_dict()),
+)
 data = (torch.arange(400) * 7 % 29 + torch.arange(400) // 29) % 29
 optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=False)
 scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=30, eta_min=3e-4)
@@ -181,7 +194,9 @@ model.eval()
 with torch.inference_mode():
     prompt = data[None, :6]
     full = model(prompt)
-    cached = torch.cat([model(prompt[:, :4], start_pos=0)] + [model(prompt[:, i : i + 1], start_pos=i) for i in (4, 5)], dim=1)
+    cached = torch.cat(
+        [model(prompt[:, :4], start_pos=0)] + [model(prompt[:, i : i + 1], start_pos=i) for i in (4, 5)], dim=1
+    )
     print(torch.allclose(full, cached, atol=1e-5), full[0, -1, :5])
     tokens, logits = prompt, cached
     for pos in range(6, 20):

@@ -1,4 +1,5 @@
 """Chapters two to seven of building a small language model: a sliding-window loader, attention by hand, GPT, sampling, weights by assign, fine-tuning."""
+
 import torch
 import torch.nn as nn
 from torch.utils.data import DataLoader, Dataset
@@ -26,10 +27,18 @@ class GPTDataset(Dataset):
 
 
 def create_dataloader(txt, batch_size=4, max_length=16, stride=16, shuffle=True, drop_last=True, num_workers=0):
-    return DataLoader(GPTDataset(txt, max_length, stride), batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, num_workers=num_workers)
+    return DataLoader(
+        GPTDataset(txt, max_length, stride),
+        batch_size=batch_size,
+        shuffle=shuffle,
+        drop_last=drop_last,
+        num_workers=num_workers,
+    )
 
 
-inputs = torch.tensor([[0.4, 0.1, 0.8], [0.5, 0.8, 0.6], [0.5, 0.8, 0.6], [0.2, 0.5, 0.3], [0.7, 0.2, 0.1], [0.0, 0.8, 0.5]])
+inputs = torch.tensor(
+    [[0.4, 0.1, 0.8], [0.5, 0.8, 0.6], [0.5, 0.8, 0.6], [0.2, 0.5, 0.3], [0.7, 0.2, 0.1], [0.0, 0.8, 0.5]]
+)
 query = inputs[1]
 attn_scores_2 = torch.empty(inputs.shape[0])
 for i, x_i in enumerate(inputs):
@@ -152,13 +161,24 @@ def generate(model, idx, max_new_tokens, context_size, temperature=0.0, top_k=No
     return idx
 
 
-CFG = {"vocab_size": len(chars), "context_length": 16, "emb_dim": 24, "n_heads": 2, "n_layers": 2, "drop_rate": 0.1, "qkv_bias": False}
+CFG = {
+    "vocab_size": len(chars),
+    "context_length": 16,
+    "emb_dim": 24,
+    "n_heads": 2,
+    "n_layers": 2,
+    "drop_rate": 0.1,
+    "qkv_bias": False,
+}
 torch.manual_seed(123)
 model = GPTModel(CFG)
 print(f"Total number of parameters: {sum(p.numel() for p in model.parameters()):,}")
 split_idx = int(0.9 * len(text))
 torch.manual_seed(123)
-train_loader, val_loader = create_dataloader(text[:split_idx]), create_dataloader(text[split_idx:], batch_size=2, shuffle=False, drop_last=False)
+train_loader, val_loader = (
+    create_dataloader(text[:split_idx]),
+    create_dataloader(text[split_idx:], batch_size=2, shuffle=False, drop_last=False),
+)
 
 
 def calc_loss_batch(input_batch, target_batch, model, device):
@@ -192,9 +212,14 @@ for epoch in range(2):
         if global_step % 6 == 0:
             model.eval()
             with torch.no_grad():
-                tl, vl = calc_loss_loader(train_loader, model, device, 3), calc_loss_loader(val_loader, model, device, 3)
+                tl, vl = (
+                    calc_loss_loader(train_loader, model, device, 3),
+                    calc_loss_loader(val_loader, model, device, 3),
+                )
             model.train()
-            print(f"Ep {epoch + 1} (Step {global_step:06d}): Train loss {tl:.3f}, Val loss {vl:.3f}, tokens {tokens_seen}")
+            print(
+                f"Ep {epoch + 1} (Step {global_step:06d}): Train loss {tl:.3f}, Val loss {vl:.3f}, tokens {tokens_seen}"
+            )
 model.eval()
 ids = torch.tensor(encode("Every")).unsqueeze(0)
 print(decode(generate(model, ids, 10, 16).squeeze(0).tolist()))
@@ -262,7 +287,9 @@ def custom_collate_fn(batch, pad_token_id=0, ignore_index=-100, allowed_max_leng
 
 from functools import partial
 
-loader = DataLoader([[5, 1, 2, 3, 4], [5, 6], [7, 8, 9]], batch_size=3, collate_fn=partial(custom_collate_fn, allowed_max_length=8))
+loader = DataLoader(
+    [[5, 1, 2, 3, 4], [5, 6], [7, 8, 9]], batch_size=3, collate_fn=partial(custom_collate_fn, allowed_max_length=8)
+)
 for a, b in loader:
     print(a, b, sep="\n")
     print(nn.functional.cross_entropy(gpt(a).flatten(0, 1), b.flatten()))

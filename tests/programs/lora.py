@@ -1,4 +1,5 @@
 """Low-rank adapters: freeze, replace nn.Linear by attribute surgery, train a few parameters, save only those, merge."""
+
 import io
 import math
 import os

@@ -1,11 +1,14 @@
 """Names, letter by letter, with nothing but tensors: embedding lookup, batch norm by hand, manual updates, sampling."""
+
 import random
 
 import torch
 import torch.nn.functional as F
 
 words = "emma olivia ava isabella sophia charlotte mia amelia harper evelyn abigail emily ella elizabeth camila luna".split()
-words += "sofia avery mila aria scarlett penelope layla chloe victoria madison eleanor grace nora riley zoey hannah".split()
+words += (
+    "sofia avery mila aria scarlett penelope layla chloe victoria madison eleanor grace nora riley zoey hannah".split()
+)
 chars = sorted(list(set("".join(words))))
 stoi = {s: i + 1 for i, s in enumerate(chars)}
 stoi["."] = 0
@@ -118,6 +121,7 @@ for _ in range(8):
         if ix == 0:
             break
     print("".join(itos[i] for i in out))
+
 
 # backward by hand through the loss, checked against autograd
 def cmp(s, dt, t):

@@ -1,4 +1,5 @@
 """Recommending: user and item embeddings with biases, trained by batches with weight decay; RMSE; top items per user."""
+
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -67,7 +68,9 @@ for epoch in range(6):
         rmse = torch.sqrt(((pred - ratings[test_idx]) ** 2).mean())
         mae = nn.functional.l1_loss(pred, ratings[test_idx])
     model.train()
-    print(f"Epoch {epoch}: train {total / len(ds):.4f} | RMSE {rmse:.4f} | MAE {mae:.4f} | lr {opt.param_groups[0]['lr']:.5f}")
+    print(
+        f"Epoch {epoch}: train {total / len(ds):.4f} | RMSE {rmse:.4f} | MAE {mae:.4f} | lr {opt.param_groups[0]['lr']:.5f}"
+    )
 with torch.no_grad():
     scores = model.user_factors.weight @ model.item_factors.weight.T + model.item_biases.weight.T
     scores = scores.masked_fill(observed, float("-inf"))

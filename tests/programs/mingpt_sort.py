@@ -1,4 +1,5 @@
 """A trainer class with callbacks, a Dataset that makes sorting problems, and a check of how many it sorts."""
+
 import pickle
 from collections import defaultdict
 
@@ -80,7 +81,10 @@ class Block(nn.Module):
         self.attn = Attention(n_embd, n_head, block_size)
         self.mlp = nn.ModuleDict(
             dict(
-                c_fc=nn.Linear(n_embd, 4 * n_embd), c_proj=nn.Linear(4 * n_embd, n_embd), act=NewGELU(), dropout=nn.Dropout(0.1)
+                c_fc=nn.Linear(n_embd, 4 * n_embd),
+                c_proj=nn.Linear(4 * n_embd, n_embd),
+                act=NewGELU(),
+                dropout=nn.Dropout(0.1),
             )
         )
         m = self.mlp
@@ -176,7 +180,6 @@ class Trainer:
         loader = DataLoader(
             self.train_dataset,
             shuffle=True,
-
             pin_memory=False,
             batch_size=self.batch_size,
             num_workers=0,

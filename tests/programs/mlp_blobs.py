@@ -1,4 +1,5 @@
 """Two spirals and a blob: TensorDataset, random_split, DataLoader, accuracy, confusion matrix, early stopping, EMA."""
+
 import copy
 
 import numpy as np
@@ -100,7 +101,9 @@ for epoch in range(15):
     scheduler.step()
     val_loss, val_acc = evaluate(model, val_loader)
     if epoch % 3 == 0:
-        print(f"[{epoch + 1}] loss: {running_loss / len(train_loader):.3f} val {val_loss:.3f} acc {val_acc:.1%} lr {scheduler.get_last_lr()[0]:.4g}")
+        print(
+            f"[{epoch + 1}] loss: {running_loss / len(train_loader):.3f} val {val_loss:.3f} acc {val_acc:.1%} lr {scheduler.get_last_lr()[0]:.4g}"
+        )
     if val_loss < best_loss - 1e-4:
         best_loss, bad = val_loss, 0
         best_state = {k: v.detach().clone() for k, v in model.state_dict().items()}

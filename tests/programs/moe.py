@@ -1,4 +1,5 @@
 """Mixture of experts: noisy top-k gate, index_add_, scatter, load balancing with one_hot; and the dense einsum variant."""
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F

@@ -1,4 +1,5 @@
 """A character GPT in one file with the training loop everybody copies: memmapped data, AMP context, DDP imports, resume."""
+
 import inspect
 import math
 import os

@@ -1,4 +1,5 @@
 """Clipped policy updates on a bandit with contexts: log-probabilities by gather, advantage normalised, minibatches by randperm."""
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -71,5 +72,7 @@ for update in range(1, 7):
             optimizer.step()
     y_pred, y_true = values, returns
     explained = 1 - torch.var(y_true - y_pred) / torch.var(y_true)
-    print(f"update={update} reward={rewards.mean():.3f} v_loss={v_loss.item():.4f} kl={approx_kl:.5f} ev={explained:.3f} clip={sum(clipfracs) / len(clipfracs):.3f}")
+    print(
+        f"update={update} reward={rewards.mean():.3f} v_loss={v_loss.item():.4f} kl={approx_kl:.5f} ev={explained:.3f} clip={sum(clipfracs) / len(clipfracs):.3f}"
+    )
 print(agent.actor(torch.eye(5)).argmax(-1), torch.minimum(torch.tensor([1.0, 4.0]), torch.tensor(2.0)))

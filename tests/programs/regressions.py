@@ -1,4 +1,5 @@
 """Fitting sin(x) with a cubic, from numpy to an optimizer; linear and logistic regression."""
+
 import math
 
 import numpy as np
@@ -123,5 +124,10 @@ for epoch in range(40):
 pred = prob.ge(0.5).view(-1)
 acc = (pred == t.byte()).sum().float() / len(t)
 print(w, bias, loss.item(), f"accuracy {acc:.3f}")
-H = torch.stack([torch.autograd.grad(g, w, retain_graph=True)[0] for g in torch.autograd.grad(F.binary_cross_entropy_with_logits(X @ w, t), w, create_graph=True)[0]])
+H = torch.stack(
+    [
+        torch.autograd.grad(g, w, retain_graph=True)[0]
+        for g in torch.autograd.grad(F.binary_cross_entropy_with_logits(X @ w, t), w, create_graph=True)[0]
+    ]
+)
 print(H, H.diagonal(), torch.trace(H))

@@ -1,4 +1,5 @@
 """Recurrent cells from Linear layers: a name classifier (RNN), a character LSTM with state carried over, a GRU with teacher forcing."""
+
 import random
 import string
 
@@ -10,7 +11,11 @@ random.seed(0)
 torch.manual_seed(0)
 all_letters = string.ascii_lowercase + " .'"
 n_letters = len(all_letters)
-category_lines = {"Dutch": ["bakker", "dejong", "vries", "vandijk"], "Greek": ["pappas", "nikolaou", "vlahos", "samaras"], "Irish": ["obrien", "murphy", "byrne", "walsh"]}
+category_lines = {
+    "Dutch": ["bakker", "dejong", "vries", "vandijk"],
+    "Greek": ["pappas", "nikolaou", "vlahos", "samaras"],
+    "Irish": ["obrien", "murphy", "byrne", "walsh"],
+}
 all_categories = list(category_lines)
 
 

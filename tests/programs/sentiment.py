@@ -1,4 +1,5 @@
 """Spam or not: vocabulary, padding by a collate function, masks, mean pooling, class weights, ReduceLROnPlateau, F1."""
+
 import random
 import re
 from collections import Counter, OrderedDict
@@ -11,8 +12,20 @@ from torch.utils.data import SubsetRandomSampler
 SEED = 1234
 random.seed(SEED)
 torch.manual_seed(SEED)
-spam = ["win a free prize now", "free money click now", "you win cash prize", "claim your free cash", "click to claim a prize"]
-ham = ["are we meeting for lunch today", "see you at home", "the report is ready", "can you call me later", "lunch at noon with the team"]
+spam = [
+    "win a free prize now",
+    "free money click now",
+    "you win cash prize",
+    "claim your free cash",
+    "click to claim a prize",
+]
+ham = [
+    "are we meeting for lunch today",
+    "see you at home",
+    "the report is ready",
+    "can you call me later",
+    "lunch at noon with the team",
+]
 rows = [(random.choice(spam) + " " + random.choice(["today", "please", ""]), 1) for _ in range(20)]
 rows += [(random.choice(ham) + " " + random.choice(["today", "please", ""]), 0) for _ in range(44)]
 random.shuffle(rows)
@@ -35,7 +48,9 @@ class TextDataset(Dataset):
 
     def __getitem__(self, index):
         text, label = self.rows[index]
-        return torch.tensor([vocab.get(t, 1) for t in tokenize(text)], dtype=torch.int64), torch.tensor(label, dtype=torch.float32)
+        return torch.tensor([vocab.get(t, 1) for t in tokenize(text)], dtype=torch.int64), torch.tensor(
+            label, dtype=torch.float32
+        )
 
 
 def pad_sequence(sequences, batch_first, padding_value):
@@ -72,7 +87,9 @@ class Classifier(nn.Module):
 dataset = TextDataset(rows)
 indices = list(range(len(dataset)))
 train_ds, val_ds = Subset(dataset, indices[:48]), Subset(dataset, indices[48:])
-train_loader = DataLoader(train_ds, batch_size=8, shuffle=True, collate_fn=collate_batch, generator=torch.Generator().manual_seed(5))
+train_loader = DataLoader(
+    train_ds, batch_size=8, shuffle=True, collate_fn=collate_batch, generator=torch.Generator().manual_seed(5)
+)
 val_loader = DataLoader(val_ds, batch_size=16, collate_fn=collate_batch)
 texts, labels, lengths = next(iter(train_loader))
 print(texts, labels, lengths, sep="\n")
@@ -117,7 +134,9 @@ for epoch in range(5):
         total += float(loss)
     val_loss, val_acc, p, y = evaluate(val_loader)
     scheduler.step(val_loss)
-    print(f"| epoch {epoch:3d} | train {total / len(train_loader):.4f} | val {val_loss:.4f} | acc {val_acc * 100:.2f}% | lr {optimizer.param_groups[0]['lr']}")
+    print(
+        f"| epoch {epoch:3d} | train {total / len(train_loader):.4f} | val {val_loss:.4f} | acc {val_acc * 100:.2f}% | lr {optimizer.param_groups[0]['lr']}"
+    )
 tp, fp, fn = ((p == 1) & (y == 1)).sum(), ((p == 1) & (y == 0)).sum(), ((p == 0) & (y == 1)).sum()
 f1 = tp / (tp + 0.5 * (fp + fn))
 print(tp, fp, fn, f1)

@@ -1,4 +1,5 @@
 """Reversing sequences: an encoder-decoder with masks made by hand, then nn.TransformerEncoder and nn.MultiheadAttention."""
+
 import copy
 import math
 
@@ -178,7 +179,9 @@ for i in range(5):
     ys = torch.cat([ys, torch.zeros(1, 1).type_as(src.data).fill_(next_word)], dim=1)
 print(ys, model.decoder[0].src_attn.attn.shape)
 
-layer = nn.TransformerEncoderLayer(d_model=16, nhead=2, dim_feedforward=32, dropout=0.1, activation="gelu", batch_first=True, norm_first=True)
+layer = nn.TransformerEncoderLayer(
+    d_model=16, nhead=2, dim_feedforward=32, dropout=0.1, activation="gelu", batch_first=True, norm_first=True
+)
 encoder = nn.TransformerEncoder(layer, num_layers=2, enable_nested_tensor=False)
 head, emb = nn.Linear(16, V), nn.Embedding(V, 16, padding_idx=0)
 opt = torch.optim.Adam([*encoder.parameters(), *head.parameters(), *emb.parameters()], lr=1e-2)
@@ -186,7 +189,9 @@ for step in range(8):
     src, _ = make_batch(8)
     pad = src == 0
     out = encoder(emb(src) + model.pos.pe[:, :6, :16], src_key_padding_mask=pad)
-    loss = F.cross_entropy(head(out).view(-1, V), src.sort(dim=1, descending=True).values.view(-1), label_smoothing=0.05)
+    loss = F.cross_entropy(
+        head(out).view(-1, V), src.sort(dim=1, descending=True).values.view(-1), label_smoothing=0.05
+    )
     opt.zero_grad()
     loss.backward()
     opt.step()

@@ -1,4 +1,5 @@
 """A plain and a variational autoencoder on little striped images; nn.Flatten, BCE with logits, reparametrisation, KL."""
+
 import torch
 import torch.nn.functional as F
 import torch.utils.data

@@ -1,4 +1,5 @@
 """A vision transformer on tiny images: patches by unfold and by reshape/permute, a class token, position embedding by Parameter."""
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -12,7 +13,12 @@ class FeedForward(nn.Module):
     def __init__(self, dim, hidden_dim, dropout=0.0):
         super().__init__()
         self.net = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, hidden_dim), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden_dim, dim), nn.Dropout(dropout)
+            nn.LayerNorm(dim),
+            nn.Linear(dim, hidden_dim),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden_dim, dim),
+            nn.Dropout(dropout),
         )
 
     def forward(self, x):
@@ -43,7 +49,9 @@ class Attention(nn.Module):
 
 
 class ViT(nn.Module):
-    def __init__(self, *, image_size, patch_size, num_classes, dim, depth, heads, mlp_dim, channels=3, dropout=0.1, pool="cls"):
+    def __init__(
+        self, *, image_size, patch_size, num_classes, dim, depth, heads, mlp_dim, channels=3, dropout=0.1, pool="cls"
+    ):
         super().__init__()
         ih, iw = pair(image_size)
         ph, pw = self.patch = pair(patch_size)
@@ -107,6 +115,8 @@ for epoch in range(12):
         with torch.no_grad():
             preds = v(imgs)
             acc = (preds.argmax(dim=-1) == labels).float().mean().item()
-            print(f"epoch {epoch} | loss {F.cross_entropy(preds, labels):.4f} | acc {acc:.3f} | lr {sched.get_last_lr()[0]:.2e}")
+            print(
+                f"epoch {epoch} | loss {F.cross_entropy(preds, labels):.4f} | acc {acc:.3f} | lr {sched.get_last_lr()[0]:.2e}"
+            )
 flipped = torch.flip(imgs, dims=(3,))
 print(v(flipped).detach().softmax(-1)[:3], imgs[0, 0].t().flip(0)[0, :3])

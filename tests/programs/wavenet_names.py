@@ -1,4 +1,5 @@
 """Own Linear, BatchNorm1d, Embedding, FlattenConsecutive and Sequential classes stacked into a tree over eight letters."""
+
 import random
 
 import torch

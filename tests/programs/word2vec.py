@@ -1,4 +1,5 @@
 """Skip-gram with negative sampling: sparse embeddings, SparseAdam, a unigram table raised to 3/4, nearest words by cosine."""
+
 from collections import Counter
 
 import numpy as np
