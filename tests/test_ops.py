@@ -262,7 +262,8 @@ def bags(draw: st.DrawFn) -> Names:
     )
     starts = np.array([0, *sorted(draw(st.lists(st.integers(0, len(flat)), max_size=3)))])
     return {
-        "w": draw(floats((rows, size))), "even": even, "flat": flat, "starts": starts, "ends": np.append(starts, len(flat)), "factors": draw(floats(even.shape)),
+        "w": draw(floats((rows, size))), "even": even, "flat": flat, "starts": starts, "ends": np.append(starts, len(flat)),
+        "factors": draw(floats(even.shape)),
         "mode": draw(st.sampled_from(["sum", "mean", "max"])), "padding": draw(st.none() | st.integers(-rows, rows - 1)),
     }  # fmt: skip
 
@@ -1320,7 +1321,8 @@ t.cross(x, x, dim=0) ; t.cross(x, v4) ; t.tensordot(x, x, 1) ; t.tensordot(x, x,
 t.broadcast_shapes((2,), (3,)) ; x.index_put_(i, v) ; x.index_put_((t.tensor([0, 7]),), v) ; x.index_put_((i,), t.tensor(1))
 x.sum_to_size(3, 1) ; t.frac(i) ; t.diff(s) ; t.diff(v, -1) ; t.combinations(x) ; t.combinations(v, -1) ; t.cartesian_prod()
 t.cartesian_prod(x, x) ; t.nanmean(i) ; t.hypot(x, v4) ; t.fmax(x, v4) ; t.heaviside(x, i) ; w.unsqueeze_(0) ; x.unsqueeze_(5)
-x3.t_() ; t.scatter_reduce(x, 0, i2, x, 'median') ; t.scatter_reduce(x, 0, i2 + 9, x, 'amax') ; t.scatter_reduce(x, 0, i2, x.double(), 'sum')
+x3.t_() ; t.scatter_reduce(x, 0, i2, x, 'median') ; t.scatter_reduce(x, 0, i2 + 9, x, 'amax')
+t.scatter_reduce(x, 0, i2, x.double(), 'sum')
 t.block_diag(x3) ; t.logspace(0, 1, -1) ; x.is_nonzero() ; x << x ; t.var_mean(i) ; i.log2_()
 """)
 

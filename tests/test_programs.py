@@ -79,7 +79,8 @@ def main() -> None:
             if done.returncode:
                 print(f"{program.stem}: {'minigrad' if under else 'torch'} FAILED\n{done.stderr[-1200:]}")
         print(
-            f"{program.stem}: {difference(*streams) or 'same'} [{len(streams[0].splitlines())} lines; torch {seconds[0]:.1f} s, minigrad {seconds[1]:.1f} s]"
+            f"{program.stem}: {difference(*streams) or 'same'} "
+            f"[{len(streams[0].splitlines())} lines; torch {seconds[0]:.1f} s, minigrad {seconds[1]:.1f} s]"
         )
 
 

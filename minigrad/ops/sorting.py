@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
 from ..backend import Array, asarray, namespace, to_numpy
 from ..dtypes import int32, int64
 from ..tensor import Tensor, axis_of, wrap
@@ -244,9 +243,7 @@ def unique(
 def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """True where an element is one of test_elements, of which either may be a number (torch.isin)."""
     like = elements if isinstance(elements, Tensor) else test_elements
-    arrays = [
-        e.array if isinstance(e, Tensor) else backend.asarray(e, like=like.array) for e in (elements, test_elements)
-    ]
+    arrays = [e.array if isinstance(e, Tensor) else asarray(e, like=like.array) for e in (elements, test_elements)]
     if any(isinstance(e, Tensor) and e.array.dtype == bool for e in (elements, test_elements)):
         raise RuntimeError("isin is not implemented for bools")
     return wrap(namespace(*arrays).isin(*arrays, invert=invert))
@@ -285,7 +282,7 @@ def searchsorted(
     Shapes: (N,) and any shape; or (..., N) and (..., M), row by row.
     """
     places = sorted_sequence.array
-    wanted = values.array if isinstance(values, Tensor) else backend.asarray(values, like=places)
+    wanted = values.array if isinstance(values, Tensor) else asarray(values, like=places)
     if places.ndim == 0:
         raise RuntimeError("searchsorted: the sequence must have at least one dimension, got a 0-d tensor")
     xp = namespace(places, wanted)

@@ -2,6 +2,7 @@
 
 GPT-2's tokens, sliding windows, causal attention with dropout by hand, layer norm and GELU by formula, AdamW, a sample.
 """
+# tolerance: 1e-5
 
 import torch
 import torch.nn as nn
