@@ -428,4 +428,4 @@ if not TYPE_CHECKING:  # a type checker shall report unknown names itself
         distributed,
     ):
         _room.__getattr__ = _missing(_room.__name__)
-    cuda.amp = amp
+    cuda.amp, autograd.function = amp, autograd
