@@ -407,8 +407,8 @@ if not TYPE_CHECKING:  # a type checker shall report unknown names itself
     def __getattr__(name: str):
         from importlib import import_module
 
-        if name == "testing":  # a tool, which the engine does not import
-            return import_module("minigrad.testing")
+        if name in ("distributions", "testing"):  # which the engine does not import
+            return import_module(f"minigrad.{name}")
         return _nearest(name)
 
     for _room in (

@@ -30,6 +30,7 @@ MAPPED = {
     "torch.cuda": "minigrad.cuda",
     "torch.cuda.amp": "minigrad.amp",
     "torch.distributed": "minigrad.distributed",
+    "torch.distributions": "minigrad.distributions",
     "torch.linalg": "minigrad.linalg",
     "torch.nn": "minigrad.nn",
     "torch.nn.functional": "minigrad.nn.functional",
