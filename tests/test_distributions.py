@@ -102,7 +102,8 @@ def test_differentiable_samples(made: str) -> None:
 
 DIVERGENCES = """
 D.kl_divergence(D.Normal(m, s), D.Normal(0.0, 1.0)) ; D.kl_divergence(D.Normal(m, s), D.Normal(m * 2, s + 1))
-D.kl_divergence(D.Categorical(logits=a), D.Categorical(logits=a.sin())) ; D.kl_divergence(D.Bernoulli(logits=a), D.Bernoulli(s[0, 0].sigmoid()))
+D.kl_divergence(D.Categorical(logits=a), D.Categorical(logits=a.sin()))
+D.kl_divergence(D.Bernoulli(logits=a), D.Bernoulli(s[0, 0].sigmoid()))
 D.kl_divergence(D.Categorical(t.tensor([0.5, 0.5, 0.0])), D.Categorical(t.tensor([0.5, 0.5, 0.0])))
 D.kl_divergence(D.Categorical(t.tensor([0.5, 0.5, 0.0])), D.Categorical(t.tensor([1.0, 0.0, 0.0])))
 D.kl_divergence(D.Bernoulli(t.tensor([0.0, 1.0, 0.2])), D.Bernoulli(t.tensor([0.0, 0.5, 1.0])))
