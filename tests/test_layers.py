@@ -113,7 +113,26 @@ nn.GRUCell(3, 4) : of(2, 3)
 """)
 
 
-@pytest.mark.parametrize("row", [*NORMS, *BAGS, *RECURRENT])
+ACTIVATIONS = listed("""
+nn.Sequential(nn.ReLU6(), nn.Hardtanh(-0.5, 2.0), nn.Hardsigmoid(), nn.Hardswish(), nn.SELU()) : of(2, 3)
+nn.Sequential(nn.CELU(0.5), nn.Mish(), nn.Softsign(), nn.Tanhshrink(), nn.Softshrink(0.1)) : of(2, 3)
+nn.Sequential(nn.Hardshrink(), nn.Threshold(0.1, 2), nn.Softmin(dim=1), nn.PReLU()) : of(2, 3)
+nn.Sequential(nn.Identity(), nn.ReLU6(True), nn.SELU(True)) : of(2, 3) * 2
+nn.Sequential(nn.Hardtanh(inplace=True), nn.Hardswish(True), nn.Mish(True), nn.CELU(inplace=True)) : of(2, 3) * 2
+nn.Sequential(nn.Threshold(0, 1, True), nn.Hardsigmoid(True)) : of(2, 3) * 2
+nn.Sequential(nn.Linear(3, 2), nn.LeakyReLU(0.2, True), nn.Linear(2, 3), nn.SiLU(True), nn.ELU(1.0, True)) : of(2, 3)
+nn.PReLU(3, init=0.1) : of(2, 3, 4)
+nn.Dropout1d(0.4) : of(3, 4, 5)
+nn.Dropout1d(0.4) : of(4, 5)
+nn.Dropout1d(0.4, inplace=True) : of(4, 5) * 1
+nn.Dropout2d() : of(3, 4, 5, 2)
+nn.Dropout2d(1.0) : of(3, 4, 5, 2)
+nn.Dropout3d(0.2) : of(4, 5, 2, 2)
+nn.Dropout3d(0.2) : of(3, 4, 5, 2, 2)
+""")
+
+
+@pytest.mark.parametrize("row", [*NORMS, *BAGS, *RECURRENT, *ACTIVATIONS])
 def test_a_layer_is_torchs(row: str) -> None:
     check(row)
 
@@ -173,6 +192,23 @@ F.embedding_bag(i[None], x, per_sample_weights=t.ones(1, 3))
 F.embedding_bag(i[None], x, mode='sum', per_sample_weights=t.ones(3))
 F.embedding_bag(i[None], x, mode='sum', per_sample_weights=t.ones(1, 3).double())
 F.embedding_bag(i[None], x, padding_idx=2)
+F.hardswish(i)
+F.hardsigmoid(i)
+F.selu(i)
+F.mish(i)
+F.softshrink(i)
+F.hardshrink(i)
+F.celu(x, 0)
+F.hardtanh(x, 2, 1)
+nn.Hardtanh(1, 1)
+F.softshrink(x, -1)
+F.prelu(x, t.ones(2))
+F.prelu(x[0], t.ones(3))
+F.prelu(x, t.ones(1, 1))
+F.prelu(x, t.ones(1).double())
+F.dropout1d(x[0])
+F.dropout1d(x, 1.5)
+nn.Dropout2d(-1)
 nn.RNN(3, 0)
 nn.GRU(3, 2, 0)
 nn.LSTM(3, 2, 2, dropout=1.5)

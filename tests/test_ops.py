@@ -533,12 +533,14 @@ def rows(strategy: st.SearchStrategy[Names], *codes: str) -> list[Row]:
 SMOOTH = listed("""
 t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x) ; t.erf(x)
 t.neg(x) ; -x ; t.positive(x) ; t.reciprocal(x) ; F.gelu(x) ; F.gelu(x, approximate='tanh') ; F.silu(x)
-F.softplus(x) ; F.softplus(x, 2, 0.5) ; F.logsigmoid(x)
+F.softplus(x) ; F.softplus(x, 2, 0.5) ; F.logsigmoid(x) ; F.mish(x) ; F.tanhshrink(x)
 +x
 """)
 KINKED = listed("""
 t.abs(x) ; abs(x) ; t.relu(x) ; F.relu(x) ; t.sign(x) ; t.floor(x) ; t.ceil(x) ; t.trunc(x) ; t.round(x)
-F.leaky_relu(x) ; F.leaky_relu(x, -0.5) ; F.elu(x) ; F.elu(x, 0.3)
+F.leaky_relu(x) ; F.leaky_relu(x, -0.5) ; F.elu(x) ; F.elu(x, 0.3) ; F.selu(x) ; F.celu(x) ; F.celu(x, 2)
+F.hardtanh(x) ; F.hardtanh(x, -0.3, 2) ; F.relu6(x * 3) ; F.hardswish(x * 2) ; F.softsign(x)
+F.softshrink(x) ; F.softshrink(x, 1) ; F.hardshrink(x) ; F.hardshrink(x, 1) ; F.threshold(x, 1, -0.5)
 """)
 ARITHMETIC = listed("""
 x + y ; x - y ; x * y ; t.add(x, y) ; x.add(y, alpha=2) ; t.sub(x, y) ; t.sub(x, y, alpha=0.5) ; t.mul(x, y)
@@ -584,7 +586,7 @@ DIFFERENTIABLE: list[Row] = [
     *rows(one(full=True), "x.max(dim).values", "x.min(dim)[0]", "t.amax(x, several, flag)", "t.amin(x, several, keepdim=flag)"),
     *rows(one(full=True), "t.amax(x, dim)", "t.amin(x, dim)"),
     *rows(one(), "t.softmax(x, dim)", "t.log_softmax(x, dim)", "F.softmax(x, dim=dim)", "F.log_softmax(x, dim=dim)"),
-    *rows(one(), "x.softmax(dim, dtype=t.float64)", "F.log_softmax(x, dim, dtype=t.float64)"),
+    *rows(one(), "x.softmax(dim, dtype=t.float64)", "F.log_softmax(x, dim, dtype=t.float64)", "F.softmin(x, dim)"),
     # shape
     *rows(reshapes(), "t.reshape(x, to)", "x.reshape(*to) if to else x.reshape(())"),
     *rows(in_order(), "x.view(to)", "x.view(*to) if to else x.view(())", "x.view_as(x.reshape(to))"),
@@ -693,6 +695,7 @@ DIFFERENTIABLE: list[Row] = [
     *rows(channels(), "F.batch_norm(x, None, None, w, b, True, eps=eps)", "F.batch_norm(x, fixed(mean), fixed(var), w, eps=eps)"),
     *rows(channels(), "F.batch_norm(x, fixed(mean) * 1, fixed(var) * 1, w, b, True)", "F.group_norm(x, groups, w, b, eps)"),
     *rows(channels(), "F.group_norm(x, groups, eps=eps)"),
+    *rows(channels(), "F.prelu(x + 0.1, w)", "F.prelu(x + 0.1, w[0])", "F.prelu(x[0, 0].flatten() + 0.1, w[:1])"),
     *rows(halves(), "F.glu(x, dim)"),
     *rows(one("nonzero", min_dims=1), "F.normalize(x, dim=dim)", "F.normalize(x, 1, dim)", "F.cosine_similarity(x, x.sin() + 2, dim)"),
     *rows(paddings(), "F.pad(x, ends)", "F.pad(x, tuple(ends), value=-1.5)", "F.pad(x, few, 'reflect')", "F.pad(x, few, 'replicate')"),
@@ -710,7 +713,7 @@ DIFFERENTIABLE: list[Row] = [
 ]  # fmt: skip
 
 WITHOUT_GRADIENT: list[Row] = [
-    *rows(two(), *COMPARISONS, "x.detach() // c"),
+    *rows(two(), *COMPARISONS, "x.detach() // c", "F.hardsigmoid(x.detach() * 2)"),  # torch's slope is 1/6 as a float32
     *rows(
         two(y_numbers="nonzero"),
         "x.detach() // y.detach()",
@@ -1016,7 +1019,8 @@ x ** -1 ; 2 ** x ; x.clamp(-1, 1) ; x.clamp(min=0.5) ; t.softmax(x[:-3], 0) ; t.
 x.amin() ; x[:11].var() ; x.masked_fill(x.isnan(), 0) ; x.where(x > 0, 1.0) ; t.relu(x) * x
 F.softmax(x[:-2].reshape(3, 5), 1) ; x.max(0).values
 F.gelu(x) ; F.gelu(x, approximate='tanh') ; F.silu(x) ; F.leaky_relu(x) ; F.elu(x) ; F.softplus(x)
-F.logsigmoid(x) ; F.pad(x, (1, 2), value=3)
+F.logsigmoid(x) ; F.pad(x, (1, 2), value=3) ; F.selu(x) ; F.celu(x, 2) ; F.mish(x) ; F.softsign(x) ; F.softshrink(x)
+F.hardshrink(x) ; F.threshold(x, 0.5, 2) ; F.hardtanh(x) ; F.hardswish(x[:-1]) ; F.relu6(x) ; F.prelu(x, x[4])
 """)
 PAIRED = listed("""
 x + y ; x - y ; x * y ; x / y ; x ** y ; t.maximum(x, y) ; t.minimum(x, y) ; t.where(x > y, x, y) ; t.logaddexp(x, y)
@@ -1349,6 +1353,7 @@ def test_raises_what_torch_raises(code: str) -> None:
 
 RANDOM = ["bernoulli", "multinomial", "normal", "rand", "rand_like", "randint", "randn", "randn_like", "randperm"]
 RANDOM += ["normal_", "uniform_", "bernoulli_", "exponential_", "random_", "dropout", "gumbel_softmax"]
+RANDOM += ["dropout1d", "dropout2d", "dropout3d"]
 ENGINE = [
     "backward",
     "retain_grad",

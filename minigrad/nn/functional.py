@@ -25,7 +25,27 @@ from ..fused import (
 )
 from ..grad_mode import mode, no_grad
 from ..ops import elementwise
-from ..ops.activation import elu, glu, into, leaky_relu, logsigmoid, softplus
+from ..ops.activation import (
+    celu,
+    elu,
+    glu,
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    into,
+    leaky_relu,
+    logsigmoid,
+    mish,
+    prelu,
+    relu6,
+    selu,
+    softplus,
+    softshrink,
+    softsign,
+    tanhshrink,
+    threshold,
+)
 from ..ops.creation import empty_like, ones_like, zeros_like
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.indexing import Gather, array_of, checked, flat, getitem, index_select, scatter_add, scatter_add_rows
@@ -296,12 +316,17 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0) (torch.nn.functional.relu)."""
-    return into(input, elementwise.relu(input), inplace, "relu")
+    return into(input, elementwise.relu, inplace, "relu")
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x σ(x) (torch.nn.functional.silu)."""
-    return into(input, fused.silu(input), inplace, "silu")
+    return into(input, fused.silu, inplace, "silu")
+
+
+def softmin(input: Tensor, dim: int = -1, dtype: Any = None) -> Tensor:
+    """softmax of -x along dim (torch.nn.functional.softmin)."""
+    return softmax(-input, dim, dtype)
 
 
 # ---------------------------------------------------------------------------------------------------------------- dropout
@@ -320,6 +345,11 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
         ValueError: p outside [0, 1].
         RuntimeError: input is not floating point.
     """
+    return _dropped(input, input, p, training, inplace)
+
+
+def _dropped(input: Tensor, mask: Tensor, p: float, training: bool, inplace: bool) -> Tensor:
+    """dropout with one draw for each element of something shaped like mask, which broadcasts to input."""
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
     if p == 0.0 or not training or input.numel() == 0:
@@ -327,8 +357,31 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     if not input.is_floating_point():
         raise RuntimeError(f"dropout: input must be floating point, got {input.dtype}: use .float()")
     with no_grad():
-        keep = zeros_like(input) if p == 1.0 else empty_like(input).bernoulli_(1.0 - p).div_(1.0 - p)
+        keep = zeros_like(mask) if p == 1.0 else empty_like(mask).bernoulli_(1.0 - p).div_(1.0 - p)
     return input.mul_(keep) if inplace else input * keep
+
+
+def _dropped_channels(x: Tensor, dims: int, p: float, training: bool, inplace: bool) -> Tensor:
+    if x.ndim not in (dims + 1, dims + 2):
+        raise RuntimeError(f"dropout{dims}d: Expected {dims + 1}D or {dims + 2}D input, but received a {x.ndim}D input")
+    lead = 2 if dims == 2 else x.ndim - dims  # torch takes a 3-D input of dropout2d for (N, C, L)
+    mask = getitem(x.detach(), (slice(None),) * lead + (slice(0, 1),) * (x.ndim - lead))
+    return _dropped(x, mask.contiguous(), p, training, inplace)
+
+
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """dropout of whole channels of (N, C, L) or (C, L) (torch.nn.functional.dropout1d; Tompson et al., 2015)."""
+    return _dropped_channels(input, 1, p, training, inplace)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """dropout of whole channels of (N, C, H, W), or (N, C, L) (torch.nn.functional.dropout2d)."""
+    return _dropped_channels(input, 2, p, training, inplace)
+
+
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """dropout of whole channels of (N, C, D, H, W) or (C, D, H, W) (torch.nn.functional.dropout3d)."""
+    return _dropped_channels(input, 3, p, training, inplace)
 
 
 # ------------------------------------------------------------------------------------------------------------- directions
@@ -509,9 +562,13 @@ __all__ = [
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
     "embedding_bag",
@@ -519,6 +576,10 @@ __all__ = [
     "glu",
     "group_norm",
     "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "huber_loss",
     "kl_div",
     "l1_loss",
@@ -527,18 +588,27 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "mish",
     "mse_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "prelu",
     "relu",
+    "relu6",
     "rms_norm",
     "scaled_dot_product_attention",
+    "selu",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
 ]
