@@ -70,12 +70,11 @@ class _Numbered(Module):
             self.append(item)
         return self
 
-    def insert(self, index: int, item: Any) -> Any:
-        """Put one before that index; returns self."""
+    def insert(self, index: int, item: Any) -> None:
+        """Put one before that index."""
         items = self._list()
         items.insert(index, item)
         self._replace(items)
-        return self
 
     def pop(self, index: int = -1) -> Any:
         """Take one out."""

@@ -59,9 +59,7 @@ def number_or_tensor(name: str, x: Any) -> Operand:
     if isinstance(x, np.generic) and x.dtype.kind in "biuf":
         return x.item()
     if backend.is_array(x):
-        raise TypeError(
-            f"{name}: got a {type(x).__module__} array; make it a tensor first: from_numpy(array), or tensor(array) for a copy"
-        )
+        return wrap(x)
     raise TypeError(f"{name}: expected a tensor or a number, got {type(x).__name__}")
 
 

@@ -190,7 +190,11 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """Options and state, with parameters replaced by their numbers, as torch lays it out."""
         number = {p: i for i, p in enumerate(p for group in self.param_groups for p in group["params"])}
-        groups = [{**group, "params": [number[p] for p in group["params"]]} for group in self.param_groups]
+        groups = [
+            {name: value for name, value in group.items() if name != "params"}
+            | {"params": [number[p] for p in group["params"]]}
+            for group in self.param_groups
+        ]
         return {"state": {number[p]: dict(s) for p, s in self.state.items()}, "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
