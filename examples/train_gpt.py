@@ -168,7 +168,7 @@ class Run:
         )
 
     def load(self, file: Path) -> None:
-        kept = torch.load(file, map_location=self.device)
+        kept = torch.load(file)
         if not isinstance(kept, dict) or "about" not in kept:
             raise ValueError(f"{file} is not a checkpoint of this program")
         differ = [
@@ -186,7 +186,7 @@ class Run:
         self.optimizer.load_state_dict(kept["optimizer"])
         self.schedule.load_state_dict(kept["schedule"])
         self.batches.load_state_dict(kept["batches"])
-        torch.set_rng_state(kept["random"].cpu())
+        torch.set_rng_state(kept["random"])
         self.step, self.history, self.recent = kept["step"], kept["history"], kept["recent"]
 
 

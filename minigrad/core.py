@@ -486,14 +486,19 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    *,
+    materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
     """The gradients of the outputs' (weighted) sum by the inputs, which may be leaves or not (torch.autograd.grad).
 
     Args:
         grad_outputs: for each output its cotangent; None for a single number.
         create_graph: record the computation, so that the gradients can be differentiated.
+        only_inputs: of no effect, as in torch.
         allow_unused: give None for an input that the outputs do not depend on, instead of raising RuntimeError.
+        materialize_grads: give zeros for it.
 
     Returns:
         One gradient per input, of its shape. With create_graph they may share memory with each other or grad_outputs.
@@ -522,6 +527,8 @@ def grad(
             if x.slot in cotangents.of:
                 g = cotangents.of[x.slot] if create_graph else cotangents.own(x.slot)
                 result.append(g.to_dense() if isinstance(g, Patch) and not g.visible else g)
+            elif materialize_grads:
+                result.append(wrap(backend.namespace(x.array).zeros_like(x.array)))
             elif allow_unused:
                 result.append(None)
             else:

@@ -1837,3 +1837,11 @@ def test_own_op_saves_what_changes_in_place():
         x.add_(1)
     with pytest.raises(RuntimeError, match="Cube"):
         y.backward(mg.ones(2, 3, dtype=mg.float64))
+
+
+def test_an_input_that_was_not_used_may_have_zeros_for_a_gradient() -> None:
+    for t in (mg, torch):
+        x, y = t.ones(2, requires_grad=True), t.ones(3, requires_grad=True)
+        gx, gy = t.autograd.grad((x * 2).sum(), [x, y], only_inputs=True, materialize_grads=True)
+        assert gx.tolist() == [2, 2] and gy.tolist() == [0, 0, 0]
+        assert t.autograd.grad((x * 2).sum(), [y], None, False, False, True, True) == (None,)
