@@ -26,6 +26,7 @@ MAPPED = {
     "torch.amp": "minigrad.amp",
     "torch.autograd": "minigrad.autograd",
     "torch.autograd.function": "minigrad.autograd",
+    "torch.autograd.functional": "minigrad.autograd",
     "torch.backends": "minigrad.backends",
     "torch.cuda": "minigrad.cuda",
     "torch.cuda.amp": "minigrad.amp",

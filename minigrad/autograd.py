@@ -20,7 +20,8 @@ from .grad_mode import (
     set_detect_anomaly,
     set_grad_enabled,
 )
-from .ops.shape import can_broadcast, cat, sum_to_size
+from .ops.creation import zeros_like
+from .ops.shape import can_broadcast, cat, stack, sum_to_size
 from .tensor import Tensor, wrap
 
 
@@ -251,6 +252,80 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
     return once
 
 
+# ------------------------------------------------------------------------------------------------------- whole matrices
+
+
+def jacobian(
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> Any:
+    """The derivative of every number that func(*inputs) gives by every input, row by row (torch.autograd.functional.jacobian).
+
+    Args:
+        inputs: a tensor, or a tuple of them.
+        create_graph: record the computation, so that the result can be differentiated.
+        vectorize, strategy: accepted; the rows come one after another, by backward.
+
+    Returns:
+        A tensor of shape y.shape + x.shape; of several inputs or outputs a tuple of them, outputs first.
+
+    Raises:
+        RuntimeError: with strict, an output does not depend on an input.
+    """
+    given = inputs if isinstance(inputs, tuple) else (inputs,)
+    with enable_grad():
+        xs = [x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_() for x in given]
+        y = func(*xs)
+        blocks = []
+        for part in y if isinstance(y, tuple) else (y,):
+            rows = [_row(number, xs, create_graph, strict) for number in part.reshape(-1).unbind()]
+            columns = list(zip(*rows, strict=True)) or [()] * len(xs)
+            blocks.append(tuple([stack(c).reshape(*part.shape, *x.shape) for c, x in zip(columns, xs, strict=True)]))
+    single = [block if isinstance(inputs, tuple) else block[0] for block in blocks]
+    return tuple(single) if isinstance(y, tuple) else single[0]
+
+
+def _row(y: Tensor, xs: list[Tensor], create_graph: bool, strict: bool) -> list[Tensor]:
+    gxs: list[Any] = [None] * len(xs)
+    if y.requires_grad:
+        gxs = list(grad(y, xs, retain_graph=True, create_graph=create_graph, allow_unused=True))
+    if strict and any(gx is None for gx in gxs):
+        raise RuntimeError(
+            "jacobian: an output of the function is independent of an input, which strict=True does not allow"
+        )
+    return [zeros_like(x) if gx is None else gx for gx, x in zip(gxs, xs, strict=True)]
+
+
+def hessian(
+    func: Callable[..., Tensor], inputs: Any, create_graph: bool = False, strict: bool = False, **how: Any
+) -> Any:
+    """The second derivatives of func, which gives one number (torch.autograd.functional.hessian).
+
+    Returns:
+        A tensor of shape x.shape + x.shape; of several inputs a tuple of tuples.
+
+    Raises:
+        RuntimeError: func gives more than one number.
+    """
+
+    def slope(*xs: Tensor) -> Any:
+        return jacobian(one_number, xs if isinstance(inputs, tuple) else xs[0], create_graph=True, strict=strict)
+
+    def one_number(*xs: Tensor) -> Tensor:
+        y = func(*xs)
+        if y.numel() != 1:
+            raise RuntimeError(
+                f"The Tensor returned by the function given to hessian should contain a single element, got {tuple(y.shape)}"
+            )
+        return y.reshape(())
+
+    return jacobian(slope, inputs, create_graph, strict)
+
+
 # ------------------------------------------------------------------------------------------------------------------- checks
 
 
@@ -272,6 +347,6 @@ def gradcheck(func: Callable[..., Any], inputs: Any, *, raise_exception: bool = 
 
 
 __all__ = [
-    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "inference_mode", "no_grad",
-    "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
+    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "hessian", "inference_mode",
+    "jacobian", "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip

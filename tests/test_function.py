@@ -356,6 +356,34 @@ def anomalies(t: Any) -> list[Any]:
     return found
 
 
+def jacobians(t: Any) -> list[Any]:
+    x, y = leaf(t, 2, 3), leaf(t, 3, seed=1)
+    functional = t.autograd.functional
+    both = functional.jacobian(lambda x, y: (x * y, y.exp().sum()), (x, y))
+    graph = functional.jacobian(lambda x: x.sin() * y, x, create_graph=True)
+    return [
+        functional.jacobian(lambda x: (x**2).sum(1), x),
+        functional.jacobian(lambda x: x.detach() * 2, x),
+        functional.jacobian(lambda x: (x**2).sum(1), x.detach()),
+        *(block for row in both for block in row),
+        graph,
+        *t.autograd.grad((graph**2).sum(), [x, y]),
+    ]
+
+
+def hessians(t: Any) -> list[Any]:
+    x, y = leaf(t, 2, 3), leaf(t, 3, seed=1)
+    functional = t.autograd.functional
+    return [
+        functional.hessian(lambda x: (x**3).sum(), x),
+        *(
+            block
+            for row in functional.hessian(lambda x, y: (x * x * y.exp()).sum().reshape(1), (x, y))
+            for block in row
+        ),
+    ]
+
+
 def variables(t: Any) -> list[Any]:
     x = t.autograd.Variable(t.ones(3), requires_grad=True)
     (x * 2).sum().backward()
@@ -447,6 +475,8 @@ ERRORS: list[tuple[str, Program]] = [
     ("non-leaf", lambda t: (leaf(t, 2) * 2).register_post_accumulate_grad_hook(print)),
     ("float", lambda t: hooked(t, lambda g: 1.0)),
     ("has changed the", lambda t: hooked(t, lambda g: g[:1])),
+    ("independent", lambda t: t.autograd.functional.jacobian(lambda x: t.ones(2), leaf(t, 2), strict=True)),
+    ("single element", lambda t: t.autograd.functional.hessian(lambda x: x * x, leaf(t, 2))),
     ("has changed the", lambda t: hooked(t, lambda g: g.float())),
 ]
 

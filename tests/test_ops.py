@@ -1011,6 +1011,8 @@ ALONE = listed("""
 t.exp(x) ; t.tanh(x) ; t.sin(x) ; t.cos(x) ; t.sigmoid(x) ; F.tanh(x) ; F.sigmoid(x) ; t.square(x) ; t.neg(x) ; -x
 t.positive(x) ; t.reciprocal(x) ; +x ; t.abs(x) ; abs(x) ; t.relu(x) ; F.relu(x) ; t.sign(x) ; t.floor(x) ; t.ceil(x)
 t.trunc(x) ; t.round(x) ; t.log1p(x) ; t.expm1(x) ; t.log2(x) ; t.log10(x) ; t.exp2(x) ; t.erf(x) ; t.tan(x)
+t.frac(x) ; t.deg2rad(x) ; t.nansum(x) ; t.nanmean(x[3:10]) ; x.sinc() ; t.rad2deg(x) ; x[:11].quantile(0.3)
+x[:11].diff() ; t.kthvalue(x, 3).values ; x[:14].mode().values
 t.asin(x) ; t.acos(x) ; t.atan(x) ; t.sinh(x) ; t.cosh(x) ; t.nan_to_num(x) ; t.nan_to_num(x, 1.0, 2.0, -2.0)
 t.sort(x, stable=True) ; x.sort(descending=True, stable=True).values ; x.median() ; x.cumsum(0) ; x[:10].logsumexp(0)
 x[9:].logsumexp(0) ; x.topk(5).values ; x.topk(1, largest=False).values ; x.median(0) ; x[:11].median(0)
@@ -1024,10 +1026,11 @@ F.hardshrink(x) ; F.threshold(x, 0.5, 2) ; F.hardtanh(x) ; F.hardswish(x[:-1]) ;
 """)
 PAIRED = listed("""
 x + y ; x - y ; x * y ; x / y ; x ** y ; t.maximum(x, y) ; t.minimum(x, y) ; t.where(x > y, x, y) ; t.logaddexp(x, y)
-t.atan2(x, y) ; t.lerp(x, y, 0.25)
+t.atan2(x, y) ; t.lerp(x, y, 0.25) ; t.fmax(x, y) ; t.fmin(x, y)
 """)
 PAIRED_VALUES = listed("""
-x.detach() // y.detach() ; t.div(x.detach(), y.detach(), rounding_mode='trunc') ; x == y ; x < y ; x >= y ; t.isnan(x)
+x.detach() // y.detach() ; t.heaviside(x.detach(), y.detach())
+t.div(x.detach(), y.detach(), rounding_mode='trunc') ; x == y ; x < y ; x >= y ; t.isnan(x)
 t.isinf(x) ; t.isfinite(x) ; x.argmax() ; x.argmin() ; x.bool() ; x.any() ; t.equal(x, x) ; t.allclose(x, x)
 t.isclose(x, y) ; t.isclose(x, y, equal_nan=True) ; t.argsort(x, stable=True)
 t.argsort(x, stable=True, descending=True) ; t.unique(x[:-1].detach()) ; x.count_nonzero()
@@ -1065,6 +1068,8 @@ x ^ y ; t.where(x > 0, x, y) ; x.masked_fill(x > 0, y.max()) ; x.clamp(y) ; t.ou
 t.einsum('...,...->...', x, y) ; t.atan2(x, y) ; t.logaddexp(x, y) ; t.fmod(x, y) ; t.isin(x, y) ; t.hstack([x, y])
 t.inner(x, y) ; t.einsum('...i,...i', x, y) if x.ndim * y.ndim else x ; t.isclose(x, y) ; t.addcmul(x, x, y)
 t.lerp(x, y, 0.5) ; x.scatter(0, (x * 0).long(), y) ; t.bincount(x, y) ; t.searchsorted(x.sort()[0], y) ; t.vdot(x, y)
+t.hypot(x, y) ; t.fmax(x, y) ; t.fmin(x, y) ; t.heaviside(x, y) ; t.kron(x, y) ; t.dstack([x, y]) ; t.column_stack([x, y])
+t.block_diag(x, y) ; x << y ; t.cartesian_prod(x, y) ; t.not_equal(x, y) ; x.type(y.type()) ; t.tensordot(x, y, 0)
 x.masked_fill(y > 0, 2) ; t.clamp_min(x, y) ; x @ y ; t.equal(x, y) ; t.stack([x.max(), y.max()])
 t.logical_and(x, y) ; t.promote_types(x.dtype, y.dtype) ; x.type_as(y)
 """)
@@ -1076,6 +1081,13 @@ x.exp() ; x.log() ; x.sqrt() ; x.rsqrt() ; x.tanh() ; x.sigmoid() ; x.sin() ; x.
 x.floor() ; x.ceil() ; x.trunc() ; x.round() ; x.square() ; x.neg() ; x.sum() ; x.mean() ; x.var() ; x.std() ; x.max()
 x.min() ; x.amax() ; x.amin() ; x.argmax() ; x.argmin() ; x.any() ; x.all() ; x.logical_not() ; x.isnan()
 x.nonzero() ; x.clone() ; x.softmax(0) ; x.clamp(0, 1) ; x.clamp(0.5) ; ~x ; -x ; x.max(0) ; x.sum(0)
+x.frac() ; x.sinc() ; x.deg2rad() ; x.rad2deg() ; x.nansum() ; x.nanmean() ; x.kthvalue(1) ; x.mode() ; x.histc(3)
+x.quantile(0.5) ; x.diff() ; x.kron(x) ; t.var_mean(x) ; x.sum_to_size(()) ; x.type() ; x.is_signed()
+x << 1 ; x >> 1 ; t.block_diag(x) ; t.combinations(x) ; t.column_stack([x, x]) ; t.dstack([x, x]) ; x.log1p_() ; x.sign_()
+x.logical_not_() ; x.unsqueeze_(0) ; t.cartesian_prod(x, x) ; t.tensordot(x, x, 0) ; x.bitwise_not_()
+x.index_put((t.tensor([0]),), x[:1]) if x.ndim else x ; x.index_put((t.tensor([0, 0]),), x[:1], True) if x.ndim else x
+x.scatter_reduce(0, t.tensor([0, 0, 0]), x, 'amax') if x.ndim else x ; x.scatter_reduce(0, t.tensor([0, 0, 1]), x, 'mean') if x.ndim else x
+x.scatter_reduce(0, t.tensor([0, 0, 0]), x, 'amin', include_self=False) if x.ndim else x
 x.tril() if x.ndim > 1 else x ; 1 / x ; x.exp_() ; t.zeros_like(x) ; t.ones_like(x) ; t.full_like(x, 2)
 x.masked_fill(x > 0, 1.5) ; t.where(x > 0, x, 2.5) ; x.sum(dtype=t.int32) ; t.where(x > 0, 1, 2.5) ; x.sort()
 x.topk(1) ; x.median() ; x.cumsum(0) ; x.cumprod(0) ; x.prod() ; x.logsumexp(0) ; x.bincount() ; x.unique()

@@ -12,9 +12,10 @@ import numpy as np
 
 from ..backend import Array, asarray, namespace
 from ..core import Op
-from ..dtypes import Size, int64
+from ..dtypes import Size, int64, result_type
 from ..tensor import Tensor, axis_of, wrap
 from . import creation
+from .convert import cast
 from .indexing import gather_rows, getitem, index_select
 from .reduction import sum
 from .shape import (
@@ -353,7 +354,8 @@ def dstack(tensors: Sequence[Tensor]) -> Tensor:
 
 def block_diag(*tensors: Tensor) -> Tensor:
     """Matrices, one after another down the diagonal of one that is 0 elsewhere (torch.block_diag)."""
-    blocks = [_at_least(2, x) for x in tensors or [creation.empty(0)]]
+    tensors = tensors or (creation.empty(0),)
+    blocks = [_at_least(2, cast(x, result_type(*tensors))) for x in tensors]
     width, left, rows = builtins.sum(x.array.shape[1] for x in blocks), 0, []
     for x in blocks:
         if x.ndim > 2:
@@ -381,8 +383,10 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:
     """All ways to take one element of each vector: (count, number of vectors); a single one itself (torch.cartesian_prod)."""
-    if not tensors:
-        raise RuntimeError("cartesian_prod expects at least one tensor")
+    if not tensors or any(x.ndim != 1 or x.array.dtype != tensors[0].array.dtype for x in tensors):
+        raise RuntimeError(
+            f"cartesian_prod: expected vectors of one dtype, got {[(x.dtype, tuple(x.shape)) for x in tensors]}"
+        )
     if len(tensors) == 1:
         return tensors[0]
     return stack([reshape(x, -1) for x in meshgrid(*tensors, indexing="ij")], 1)

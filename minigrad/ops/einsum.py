@@ -58,6 +58,8 @@ def tensordot(x: Tensor, y: Tensor, dims: Any = 2) -> Tensor:
     Args:
         dims: the last so many axes of x with the first of y; or a list of axes of x, and one of y.
     """
+    if x.array.dtype != y.array.dtype:
+        raise RuntimeError(f"tensordot: both inputs should have same dtype, got {x.dtype} and {y.dtype}")
     if isinstance(dims, int):
         if not 0 <= dims <= min(x.ndim, y.ndim):
             raise RuntimeError(f"tensordot: dims must be 0 to {min(x.ndim, y.ndim)} here, got {dims}")

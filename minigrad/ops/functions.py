@@ -67,8 +67,8 @@ erf = _function("erf", "2/√π ∫₀ˣ exp(-t²) dt", lambda x: (-x * x).exp()
 
 
 def _sinc_slope(x: Tensor) -> Tensor:
-    origin, a = eq(x, 0), x * math.pi
-    return masked_fill((a * a.cos() - a.sin()) / masked_fill(a * x, origin, 1), origin, 0)
+    origin = eq(x, 0)
+    return masked_fill(((x * math.pi).cos() - sinc(x)) / masked_fill(x, origin, 1), origin, 0)
 
 
 sinc = _function("sinc", "sin πx / πx, 1 at 0", _sinc_slope)
@@ -221,7 +221,8 @@ def heaviside(x: Tensor, values: Tensor) -> Tensor:
     """
     if x.array.dtype != values.array.dtype:
         raise RuntimeError(f"heaviside: x and values must have the same dtype, got {x.dtype} and {values.dtype}")
-    return wrap(quiet(namespace(x.array, values.array).heaviside)(x.array, values.array).astype(x.array.dtype))
+    xp = namespace(x.array, values.array)
+    return wrap(xp.where(x.array == 0, values.array, (x.array > 0).astype(x.array.dtype)))
 
 
 def logaddexp(x: Tensor, y: Tensor) -> Tensor:

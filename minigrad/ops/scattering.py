@@ -187,6 +187,8 @@ class ScatterExtreme(Op):
 
 
 def _range(x: Tensor) -> tuple[int, int]:
+    if x.array.dtype == bool:
+        return 0, 1
     info = np.iinfo(x.array.dtype)
     return int(info.min), int(info.max)
 

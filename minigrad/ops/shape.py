@@ -514,4 +514,6 @@ def sum_to_size(x: Tensor, *size: Any) -> Tensor:
     to = ints(size)
     if not can_broadcast(to, x.array.shape):
         raise RuntimeError(f"sum_to_size: size {to} is not expandable to size {tuple(x.shape)}")
-    return x if x.array.shape == to else SumTo.apply(x, to=to)
+    if to and x.array.shape == to:
+        return x
+    return SumTo.apply(x if x.array.dtype.kind == "f" else x.long(), to=to)
