@@ -294,6 +294,14 @@ def cut(t: Any, x: Any) -> list[Any]:
     return [x[1:-1, ::3], x[..., -1], x.narrow(1, 3, 4), *x.split(7), *x.chunk(4, 2), *x.unbind(1)[:2]]
 
 
+def of_crossed(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return abs(np.roll(x, -1, 0) * np.roll(y, -2, 0)) + abs(np.roll(x, -2, 0) * np.roll(y, -1, 0))
+
+
+def put_again(r: Rng) -> Arrays:
+    return [numbers(r, 3000), r.integers(0, 400, 3000)]
+
+
 def turned(t: Any, x: Any) -> list[Any]:
     return [
         x.flip(0, 2),
@@ -634,6 +642,23 @@ ARITHMETIC = [
     Row("addcmul, addcdiv", lambda t, x, y: [t.addcmul(x, x, y, value=0.3), t.addcdiv(x, y, y + 9, value=0.3)], of(LINE, LINE)),
     Row("fmod", lambda t, x, y: t.fmod(x, y), lambda r: [*between(-9, 9)(r), *between(-5, 5)(r)]),
     Row("nan_to_num", lambda t, x: t.nan_to_num(x), anything),
+    # ---- what other people's scripts use
+    Row("frac, fmax, fmin, heaviside",
+        lambda t, x, y: [t.frac(x), t.fmax(x, y), t.fmin(x, y), t.heaviside(x, y)], positive_zeros(of(LINE, LINE))),
+    Row("deg2rad, rad2deg", lambda t, x: [t.deg2rad(x), t.rad2deg(x)], anything),
+    Row("hypot", lambda t, x, y: t.hypot(x, y), of(LINE, LINE), 1),
+    Row("sinc", lambda t, x: t.sinc(x), of(LINE, draw=normals), 3),
+    Row("diff, kron", lambda t, x: [t.diff(x, dim=0), t.kron(x[:9, :9], x[:5, :7])], of(WIDE)),
+    Row("cross, in ulp of its two products", lambda t, x, y: t.cross(x, y, dim=0), of((3, 99), (3, 99)), 2, of_crossed),
+    Row("quantile", lambda t, x: [t.quantile(x, 0.3, 0), t.quantile(x, 0.77)], positive_zeros(of(WIDE))),
+    Row("kthvalue, mode, histc", lambda t, x: [t.kthvalue(x, 3).values, t.mode(x)[0], t.histc(x, 20, -2, 2)], of(WIDE, draw=normals)),
+    Row("nansum, in ulp of Σ|x|", lambda t, x: t.nansum(x, 0), of(WIDE, draw=normals), 8, lambda x: abs(x).sum(0)),
+    Row("var_mean: variance", lambda t, x: t.var_mean(x, 1)[0], of(WIDE, draw=normals), 4),
+    Row("cdist", lambda t, x: t.cdist(x[:7], x[7:20]), of(WIDE, draw=normals), 12),
+    Row("scatter_reduce: sum, mean", lambda t, x, i, y: [x.scatter_reduce(1, i, y, r) for r in ("sum", "mean")], cells),
+    Row("scatter_reduce: amax, amin", lambda t, x, i, y: [x.scatter_reduce(1, i, y, r) for r in ("amax", "amin")], cells, 1),
+    Row("index_put, accumulating (scatter-add)", lambda t, x, i: x.index_put((i,), x[: len(i)], accumulate=True), put_again),
+    Row("logspace", lambda t, x: t.logspace(-3, 3, 1001), of((1,)), 1),
     Row("integers: /, //, %", lambda t, i, j: [i / j, i // j, i % j], integer_pairs),
     Row("integers: &, |, ^, ~", lambda t, i, j: [i & j, i | j, i ^ j, ~i], integer_pairs),
 ]
