@@ -11,7 +11,7 @@ from helpers import same
 
 import minigrad as mg
 
-pytestmark = pytest.mark.filterwarnings("ignore:(dropout option adds dropout|non-zero dropout)")
+pytestmark = pytest.mark.filterwarnings("ignore:(enable_nested|dropout option adds dropout|non-zero dropout)")
 
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -36,9 +36,17 @@ def outcome(t: Any, row: str) -> tuple[Any, list[Any]]:
 
     for training in (True, True, False):
         m.train(training)
-        arguments = eval(f"({codes},)", {**scope, "of": of, "ids": lambda *shape: t.randint(0, 5, shape)})
+        arguments = eval(
+            f"({codes},)",
+            {
+                **scope,
+                "of": of,
+                "ids": lambda *shape: t.randint(0, 5, shape),
+                "causal": t.nn.Transformer.generate_square_subsequent_mask,
+            },
+        )
         results = flattened(m(*arguments))
-        sum(((y * t.randn(*y.shape)).sum() for y in results), t.zeros((), requires_grad=True)).backward()
+        sum(((y * t.randn(tuple(y.shape))).sum() for y in results), t.zeros((), requires_grad=True)).backward()
         numbers += results
     numbers += [x.grad for x in inputs] + [p.grad for p in m.parameters()] + list(m.state_dict().values()) + [t.rand(1)]
     said = [repr(m), list(m.state_dict()), [n for n, _ in m.named_parameters()], [n for n, _ in m.named_buffers()]]
@@ -132,7 +140,26 @@ nn.Dropout3d(0.2) : of(3, 4, 5, 2, 2)
 """)
 
 
-@pytest.mark.parametrize("row", [*NORMS, *BAGS, *RECURRENT, *ACTIVATIONS])
+OTHERS = listed("""
+nn.Bilinear(3, 4, 2) : of(5, 3), of(5, 4)
+nn.Bilinear(3, 4, 2, bias=False) : of(5, 2, 3), of(5, 2, 4)
+nn.PairwiseDistance(keepdim=True) : of(5, 3), of(5, 3)
+nn.TripletMarginLoss(2.0, swap=True) : of(5, 3), of(5, 3), of(5, 3)
+nn.MarginRankingLoss(0.5) : of(5), of(5), ids(5) % 2 * 2 - 1
+nn.CosineEmbeddingLoss(0.1, reduction='sum') : of(5, 3), of(5, 3), ids(5) % 2 * 2 - 1
+nn.HingeEmbeddingLoss() : of(5), ids(5) % 2 * 2 - 1
+nn.SoftMarginLoss(reduction='none') : of(5), ids(5) % 2 * 2 - 1
+nn.MultiLabelSoftMarginLoss(weight=t.tensor([1.0, 2, 3])) : of(5, 3), ids(5, 3) % 2
+nn.MultiMarginLoss(2, 0.5, weight=t.arange(5.)) : of(4, 5), ids(4)
+nn.PoissonNLLLoss(full=True) : of(4, 5), ids(4, 5)
+nn.GaussianNLLLoss(full=True) : of(4, 5), of(4, 5), t.ones(4, 1)
+nn.GaussianNLLLoss(eps=0.5) : of(4, 5), of(4, 5), of(1, 5) ** 2
+nn.Transformer(6, 2, 2, 1, 8) : of(4, 2, 6), of(3, 2, 6)
+nn.Transformer(6, 3, 1, 2, 8, 0.2, 'gelu', batch_first=True, norm_first=True, bias=False) : of(2, 4, 6), of(2, 3, 6), None, causal(3)
+""")
+
+
+@pytest.mark.parametrize("row", [*NORMS, *BAGS, *RECURRENT, *ACTIVATIONS, *OTHERS])
 def test_a_layer_is_torchs(row: str) -> None:
     check(row)
 
@@ -192,6 +219,21 @@ F.embedding_bag(i[None], x, per_sample_weights=t.ones(1, 3))
 F.embedding_bag(i[None], x, mode='sum', per_sample_weights=t.ones(3))
 F.embedding_bag(i[None], x, mode='sum', per_sample_weights=t.ones(1, 3).double())
 F.embedding_bag(i[None], x, padding_idx=2)
+nn.Bilinear(0, 1, 1)
+nn.Bilinear(3, 2, 1)(x, x)
+F.bilinear(x, x[:1], t.ones(1, 3, 3))
+nn.TripletMarginLoss(0)
+F.triplet_margin_loss(x, x, x, -1)
+F.margin_ranking_loss(x, x[0], x)
+nn.MultiMarginLoss(3)
+F.multi_margin_loss(x, t.tensor([0, 1]), weight=x)
+F.multi_margin_loss(x, t.tensor([0, 3]))
+F.gaussian_nll_loss(x, x, -x)
+F.gaussian_nll_loss(x, x, x[:1, :1])
+F.hinge_embedding_loss(x, x, reduction='a')
+F.pad(x, (4, 0), 'circular')
+nn.Transformer(6, 2, 1, 1)(t.ones(4, 2, 6), t.ones(4, 3, 6))
+nn.Transformer(6, 2, 1, 1)(t.ones(4, 2, 5), t.ones(4, 2, 5))
 F.hardswish(i)
 F.hardsigmoid(i)
 F.selu(i)

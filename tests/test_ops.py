@@ -331,6 +331,18 @@ def probabilities(draw: st.DrawFn) -> Names:
 
 
 @st.composite
+def sides(draw: st.DrawFn) -> Names:
+    """x, y and z (N, C), a t of 1 and -1 for each row or number, class ids, weights of classes, a reduction."""
+    n, c = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(SEEDS))
+    return {
+        **{name: draw(floats((n, c))) for name in "xyz"}, "sign": rng.choice([-1, 1], n), "signs": rng.choice([-1, 1], (n, c)),
+        "ids": rng.integers(0, c, n), "w": rng.uniform(0.3, 2, c), "v": rng.uniform(0.3, 2, (n, c)),
+        "counts": rng.integers(0, 5, (n, c)), "reduction": draw(st.sampled_from(["mean", "sum", "none"])),
+    }  # fmt: skip
+
+
+@st.composite
 def windows(draw: st.DrawFn) -> Names:
     x = draw(floats(draw(shapes())))
     dim = draw(dims(x.ndim))
@@ -689,6 +701,19 @@ DIFFERENTIABLE: list[Row] = [
     *rows(probabilities(), "F.binary_cross_entropy_with_logits(x, q, fixed(w), pos_weight=fixed(w))"),
     *rows(probabilities(), "F.kl_div(x, q, reduction=reduction)", "F.kl_div(x, t0, reduction='sum', log_target=True)"),
     *rows(probabilities(), "F.kl_div(x, q, reduction='batchmean') if x.numel() else x"),
+    *rows(sides(), "F.pairwise_distance(x, y + 3.3)", "F.pairwise_distance(x, y + 3.3, 1, keepdim=True)", "F.pairwise_distance(x, y + 3.3, 3., 0.1)"),
+    *rows(sides(), "F.triplet_margin_loss(x, y + 3.3, z - 3.7, reduction=reduction)", "F.triplet_margin_loss(x, y + 3.3, z - 3.7, 0.3, 1, swap=True)"),
+    *rows(sides(), "F.margin_ranking_loss(x, y, signs, 0.2, reduction=reduction)", "F.margin_ranking_loss(x, y, signs)"),
+    *rows(sides(), "F.cosine_embedding_loss(x + 9, y + 3.3, sign, -0.3, reduction=reduction)", "F.cosine_embedding_loss(x[0] + 9, y[0] + 3.3, sign[0])"),
+    *rows(sides(), "F.hinge_embedding_loss(x, signs, reduction=reduction)", "F.hinge_embedding_loss(x, signs, 0.2)"),
+    *rows(sides(), "F.soft_margin_loss(x, signs, reduction=reduction)"),
+    *rows(sides(), "F.multilabel_soft_margin_loss(x, (signs > 0).long(), fixed(w), reduction=reduction)"),
+    *rows(sides(), "F.multilabel_soft_margin_loss(x[0], (signs[0] > 0).double())"),
+    *rows(sides(), "F.multi_margin_loss(x, ids, reduction=reduction)", "F.multi_margin_loss(x, ids, 2, 0.4, fixed(w))"),
+    *rows(sides(), "F.multi_margin_loss(x[0], ids[0], weight=fixed(w))"),
+    *rows(sides(), "F.poisson_nll_loss(x, counts, reduction=reduction)", "F.poisson_nll_loss(v, counts, False, True, eps=1e-3)"),
+    *rows(sides(), "F.gaussian_nll_loss(x, y, v, reduction=reduction)", "F.gaussian_nll_loss(x, y, v[:, 0], True, 0.5)"),
+    *rows(sides(), "F.gaussian_nll_loss(x, y, 0.7)", "F.gaussian_nll_loss(x, y, v[:, :1])", "F.bilinear(x, z, z.T @ y * w[:, None, None])"),
     # layers
     *rows(normalised(), "F.layer_norm(x, last, w, b, eps)", "F.layer_norm(x, tuple(last), eps=eps)", "F.layer_norm(x, last, w, eps=eps)"),
     *rows(normalised(), "F.rms_norm(x, last, w, eps)", "F.rms_norm(x, last, eps=eps)"),
@@ -699,6 +724,7 @@ DIFFERENTIABLE: list[Row] = [
     *rows(halves(), "F.glu(x, dim)"),
     *rows(one("nonzero", min_dims=1), "F.normalize(x, dim=dim)", "F.normalize(x, 1, dim)", "F.cosine_similarity(x, x.sin() + 2, dim)"),
     *rows(paddings(), "F.pad(x, ends)", "F.pad(x, tuple(ends), value=-1.5)", "F.pad(x, few, 'reflect')", "F.pad(x, few, 'replicate')"),
+    *rows(paddings(), "F.pad(x, [max(n, 0) for n in few], 'circular')"),
     *rows(attentions(), "F.scaled_dot_product_attention(q, k, v, b, scale=scale)"),
     *rows(attentions(), "F.scaled_dot_product_attention(q, k, v)", "F.scaled_dot_product_attention(q, k, v, is_causal=True)"),
     *rows(attentions(), "F.scaled_dot_product_attention(q, k, v, attn_mask=m)"),
@@ -907,7 +933,7 @@ FIRST_ORDER = {  # torch has no second one of cdist or empty ids, and a wrong on
     "t.cdist(x, x.detach() * 2, p=1)",
     "t.cdist(w, w + 9)",
     "F.embedding(ids, w, padding, scale_grad_by_freq=flag)",
-    *(code for code, _ in DIFFERENTIABLE if code.startswith("F.embedding_bag")),  # of these it has none
+    *(code for code, _ in DIFFERENTIABLE if code.startswith(("F.embedding_bag", "F.multi_margin"))),
     # and none of its attention kernel, which it takes unless the mask is a float one that requires grad
     *(code for code, _ in DIFFERENTIABLE if code.startswith("F.scaled_dot") and " b" not in code),
 }

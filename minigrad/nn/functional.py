@@ -47,6 +47,7 @@ from ..ops.activation import (
     threshold,
 )
 from ..ops.creation import empty_like, ones_like, zeros_like
+from ..ops.einsum import einsum
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.indexing import Gather, array_of, checked, flat, getitem, index_select, scatter_add, scatter_add_rows
 from ..ops.linalg import matmul
@@ -59,11 +60,23 @@ from ..tensor import Tensor, wrap
 from .losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    gaussian_nll_loss,
     huber_loss,
     kl_div,
     l1_loss,
     mse_loss,
+    poisson_nll_loss,
     smooth_l1_loss,
+)
+from .margins import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_soft_margin_loss,
+    pairwise_distance,
+    soft_margin_loss,
+    triplet_margin_loss,
 )
 
 # ------------------------------------------------------------------------------------------------------------- embedding
@@ -311,6 +324,22 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return y
 
 
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """yₖ = x1ᵀ Wₖ x2 + bₖ: (..., I), (..., J), weight (K, I, J), bias (K,) give (..., K) (torch.nn.functional.bilinear).
+
+    Raises:
+        RuntimeError: sizes that do not fit.
+    """
+    sizes = (*input1.array.shape[:-1], weight.array.shape[1]), (*input1.array.shape[:-1], weight.array.shape[2])
+    if (input1.array.shape, input2.array.shape) != sizes:
+        raise RuntimeError(
+            f"bilinear: weight {tuple(weight.shape)} (K, I, J) needs inputs (..., I) and (..., J), got {tuple(input1.shape)} "
+            f"and {tuple(input2.shape)}"
+        )
+    y = einsum("...i,kij,...j->...k", input1, weight, input2)
+    return y if bias is None else y + bias
+
+
 # ------------------------------------------------------------------------------------------------------------ activations
 
 
@@ -405,7 +434,7 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 
 # ---------------------------------------------------------------------------------------------------------------- padding
 
-_NUMPY_MODE: dict[str, Any] = {"reflect": "reflect", "replicate": "edge"}
+_NUMPY_MODE: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
@@ -413,7 +442,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
     Args:
         pad: (before, after) of the last dimension, then of the one before it, ...; negative numbers cut off.
-        mode: "constant" puts `value` (0) there; "reflect" and "replicate" put elements of input.
+        mode: "constant" puts `value` (0) there; "reflect", "replicate" and "circular" put elements of input.
 
     Raises:
         RuntimeError: an odd number of paddings, more than dimensions, or larger than the mode has elements for.
@@ -430,7 +459,8 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         return _pad_with(input, [(0, 0)] * (input.ndim - len(ends)) + ends[::-1], 0 if value is None else value)
     for i, (before, after) in enumerate(ends):
         size = input.array.shape[-1 - i]
-        if size == 0 or (mode == "reflect" and max(before, after) >= size):
+        room = {"reflect": size - 1, "circular": size}.get(mode, math.inf)
+        if size == 0 or max(before, after) > room:
             raise RuntimeError(
                 f"pad: padding ({before}, {after}) is too large for {mode} of dimension {-1 - i}, of size {size}"
             )
@@ -560,9 +590,11 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
 __all__ = [
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
     "dropout",
@@ -572,6 +604,7 @@ __all__ = [
     "elu",
     "embedding",
     "embedding_bag",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "group_norm",
@@ -580,6 +613,7 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
     "kl_div",
     "l1_loss",
@@ -588,12 +622,17 @@ __all__ = [
     "linear",
     "log_softmax",
     "logsigmoid",
+    "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
@@ -603,6 +642,7 @@ __all__ = [
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
@@ -611,4 +651,5 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "triplet_margin_loss",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..backend import Array, namespace, quiet
 from ..core import Op
 from ..fused import cross_entropy, nll_loss
@@ -9,8 +11,8 @@ from ..ops.activation import logsigmoid
 from ..ops.convert import Gradients
 from ..ops.elementwise import abs, exp, log
 from ..ops.reduction import mean, sum
-from ..ops.selection import clamp, eq, lt, masked_fill, where
-from ..ops.shape import named
+from ..ops.selection import clamp, eq, le, lt, masked_fill, where
+from ..ops.shape import named, unsqueeze
 from ..tensor import Tensor
 from .module import Module
 
@@ -110,6 +112,86 @@ class HuberLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return huber_loss(input, target, self.reduction, self.delta)
+
+
+# --------------------------------------------------------------------------------------------- of numbers that were drawn
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    eps: float = 1e-8,
+    reduction: str = "mean",
+) -> Tensor:
+    """rate - target ln rate, for counts that have a Poisson distribution (torch.nn.functional.poisson_nll_loss).
+
+    Args:
+        log_input: input is ln rate; else the rate, and eps is added before its logarithm.
+        full: add Stirling's approximation of ln target! where target is above 1.
+    """
+    losses = exp(input) - target * input if log_input else input - target * log(input + eps)
+    if full:
+        t = masked_fill(target, le(target, 1), 1)
+        stirling = t * log(t) - t + 0.5 * log(2 * math.pi * t)
+        losses = losses + masked_fill(stirling, le(target, 1), 0)
+    return reduced("Add" if full else "Sub", losses, reduction)
+
+
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """½ (ln var + (x - t)² / var), for normal numbers of mean x (torch.nn.functional.gaussian_nll_loss).
+
+    Args:
+        var: of input's shape, or with 1 for one of its sizes, or without the last, or a number; at least eps is used.
+        full: add ½ ln 2π.
+
+    Raises:
+        ValueError: var is of another shape, or negative somewhere.
+    """
+    if not isinstance(var, Tensor):
+        var = input.detach() * 0 + var
+    shape = input.array.shape
+    if var.array.shape != shape and var.array.shape == shape[:-1]:
+        var = unsqueeze(var, -1)
+    odd = [m for n, m in zip(shape, var.array.shape, strict=False) if n != m]
+    if var.ndim != input.ndim or odd not in ([], [1]):
+        raise ValueError(f"gaussian_nll_loss: var is of incorrect size {tuple(var.shape)} for input {shape}")
+    if bool((var.array < 0).any()):
+        raise ValueError(f"gaussian_nll_loss: var has negative entry/entries, the lowest is {float(var.array.min())}")
+    var = var + (clamp(var.detach(), eps) - var.detach())  # the gradient is that of what is used
+    d = input - target
+    losses = 0.5 * (log(var) + d * d / var)
+    return reduced("Mul", losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+
+
+class PoissonNLLLoss(_Loss):
+    """functional.poisson_nll_loss with its options kept (torch.nn.PoissonNLLLoss)."""
+
+    def __init__(self, log_input: bool = True, full: bool = False, eps: float = 1e-8, reduction: str = "mean"):
+        super().__init__(reduction)
+        self.log_input, self.full, self.eps = log_input, full, eps
+
+    def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
+        return poisson_nll_loss(log_input, target, self.log_input, self.full, self.eps, self.reduction)
+
+
+class GaussianNLLLoss(_Loss):
+    """functional.gaussian_nll_loss with its options kept (torch.nn.GaussianNLLLoss)."""
+
+    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean"):
+        super().__init__(reduction)
+        self.full, self.eps = full, eps
+
+    def forward(self, input: Tensor, target: Tensor, var: Tensor | float) -> Tensor:
+        return gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
 
 
 # --------------------------------------------------------------------------------------------- of yes and no, as a probability

@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from ..ops.creation import empty, zeros
+from ..ops.creation import empty, full, zeros
 from ..ops.elementwise import add
 from ..ops.linalg import matmul
 from ..ops.reduction import mean
-from ..ops.selection import masked_fill
+from ..ops.selection import masked_fill, triu
 from ..ops.shape import chunk, permute, reshape, split, transpose, unsqueeze
 from ..tensor import Tensor
 from . import functional as F
@@ -330,3 +330,96 @@ class TransformerDecoder(_Stack):
 
     def forward(self, tgt: Tensor, memory: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return self._run(tgt, memory, *args, **kwargs)
+
+
+class Transformer(Module):
+    """An encoder of src, and a decoder of tgt that looks at what it gives (torch.nn.Transformer).
+
+    Args:
+        d_model, nhead, dim_feedforward, dropout, activation, norm_first: as in the layers.
+        num_encoder_layers, num_decoder_layers: how many copies of each layer; a norm follows the last.
+        custom_encoder, custom_decoder: modules to use instead.
+
+    Raises:
+        RuntimeError: in forward: src and tgt of different batches, or not of width d_model.
+    """
+
+    encoder: Module
+    decoder: Module
+
+    def __init__(
+        self,
+        d_model: int = 512,
+        nhead: int = 8,
+        num_encoder_layers: int = 6,
+        num_decoder_layers: int = 6,
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: Activation = F.relu,
+        custom_encoder: Module | None = None,
+        custom_decoder: Module | None = None,
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ):
+        super().__init__()
+        options: Any = {"bias": bias, "device": device, "dtype": dtype}
+        sizes = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first)
+        if custom_encoder is None:
+            layer: Module = TransformerEncoderLayer(*sizes, **options)
+            custom_encoder = TransformerEncoder(
+                layer, num_encoder_layers, LayerNorm(d_model, layer_norm_eps, **options)
+            )
+        self.encoder = custom_encoder
+        if custom_decoder is None:
+            layer = TransformerDecoderLayer(*sizes, **options)
+            custom_decoder = TransformerDecoder(
+                layer, num_decoder_layers, LayerNorm(d_model, layer_norm_eps, **options)
+            )
+        self.decoder = custom_decoder
+        for p in self.parameters():
+            if p.ndim > 1:
+                init.xavier_uniform_(p)
+        self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
+
+    def forward(
+        self,
+        src: Tensor,
+        tgt: Tensor,
+        src_mask: Tensor | None = None,
+        tgt_mask: Tensor | None = None,
+        memory_mask: Tensor | None = None,
+        src_key_padding_mask: Tensor | None = None,
+        tgt_key_padding_mask: Tensor | None = None,
+        memory_key_padding_mask: Tensor | None = None,
+        src_is_causal: bool | None = None,
+        tgt_is_causal: bool | None = None,
+        memory_is_causal: bool = False,
+    ) -> Tensor:
+        """What the decoder makes of tgt (T, N, E) and src (S, N, E), (T, N, E); (N, T, E), ... if batch_first."""
+        batch = 0 if self.batch_first else 1
+        if src.ndim == 3 and src.shape[batch] != tgt.shape[batch]:
+            raise RuntimeError(f"Transformer: the batch number of src {src.shape} and tgt {tgt.shape} must be equal")
+        if src.shape[-1] != self.d_model or tgt.shape[-1] != self.d_model:
+            raise RuntimeError(
+                f"Transformer: the feature number of src {src.shape} and tgt {tgt.shape} must be d_model {self.d_model}"
+            )
+        memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask, is_causal=src_is_causal)
+        return self.decoder(
+            tgt,
+            memory,
+            tgt_mask=tgt_mask,
+            memory_mask=memory_mask,
+            tgt_key_padding_mask=tgt_key_padding_mask,
+            memory_key_padding_mask=memory_key_padding_mask,
+            tgt_is_causal=tgt_is_causal,
+            memory_is_causal=memory_is_causal,
+        )
+
+    @staticmethod
+    def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
+        """The mask (sz, sz) with which no position sees a later one: -∞ above the diagonal, 0 elsewhere."""
+        return triu(full((sz, sz), float("-inf"), device=device, dtype=dtype), 1)
