@@ -133,7 +133,7 @@ class Spots(Dataset):
 
 
 training_data, test_data = Spots(True), Spots(False, transform=lambda im: im - 0.0)
-onehot = lambda y: torch.zeros(10, dtype=torch.float).scatter_(0, torch.tensor([y]), value=1)
+onehot = lambda y: torch.zeros(10, dtype=torch.float).scatter_(0, torch.tensor(y), value=1)
 print(Spots(target_transform=onehot)[0][1])
 batch_size = 16
 train_dataloader = DataLoader(training_data, batch_size=batch_size)
@@ -142,7 +142,7 @@ for X, y in test_dataloader:
     print(f"Shape of X [N, C, H, W]: {X.shape}")
     print(f"Shape of y: {y.shape} {y.dtype}")
     break
-device = "cuda" if torch.cuda.is_available() else "cpu"
+device = torch.accelerator.current_accelerator().type if torch.accelerator.is_available() else "cpu"
 print(f"Using {device} device")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, Subset, TensorDataset, WeightedRandomSampler
@@ -32,6 +33,7 @@ def seed_everything(seed: int = 42) -> None:
 
 
 seed_everything(0)
+torch.autograd.set_detect_anomaly(False)
 print(
     torch.__version__ != "",
     torch.cuda.device_count(),
@@ -66,7 +68,7 @@ class Net(nn.Module):
     def forward(self, x, head="cls", use_ckpt=False):
         x = self.stem(x)
         for blk in self.body:
-            x = blk(x)
+            x = torch.utils.checkpoint.checkpoint(blk, x, use_reentrant=False) if use_ckpt else blk(x)
         return self.heads[head](x)
 
 
@@ -92,12 +94,15 @@ def get_activation(name):
 handles: List = [
     m.register_forward_hook(get_activation(n)) for n, m in net.named_modules() if isinstance(m, nn.LayerNorm)
 ]
+grads = []
+handle = net.stem.fc.weight.register_hook(lambda g: grads.append(g.norm().item()) or g * 2)
 pre = net.stem.register_forward_pre_hook(lambda m, args: (args[0] * 1.5,))
 X, y = torch.randn(32, 4), torch.randint(3, (32,))
 with torch.set_grad_enabled(True):
     F.cross_entropy(net(X), y).backward()
 print({k: (tuple(v.shape), round(v.std().item(), 4)) for k, v in activations.items()})
-print(net.stem.fc.weight.grad.norm())
+print(grads[0], net.stem.fc.weight.grad.norm())
+handle.remove()
 pre.remove()
 for h in handles:
     h.remove()

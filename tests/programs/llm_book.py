@@ -155,7 +155,7 @@ def generate(model, idx, max_new_tokens, context_size, temperature=0.0, top_k=No
             idx_next = torch.multinomial(torch.softmax(logits, dim=-1), num_samples=1)
         else:
             idx_next = torch.argmax(logits, dim=-1, keepdim=True)
-        if eos_id is not None and idx_next == eos_id:
+        if idx_next == eos_id:
             break
         idx = torch.cat((idx, idx_next), dim=1)
     return idx

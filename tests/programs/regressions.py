@@ -1,4 +1,4 @@
-"""Fitting sin(x) with a cubic, from numpy to an optimizer; linear and logistic regression."""
+"""Fitting sin(x) with a cubic five ways, from numpy to an optimizer; linear and logistic regression; a custom Function."""
 
 import math
 
@@ -41,6 +41,62 @@ for t in range(60):
             p.grad = None
 print(t, loss.item(), loss, w[0])
 
+
+class LegendrePolynomial3(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, input):
+        ctx.save_for_backward(input)
+        return 0.5 * (5 * input**3 - 3 * input)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        (input,) = ctx.saved_tensors
+        return grad_output * 1.5 * (5 * input**2 - 1)
+
+
+a = torch.full((), 0.0, device=device, dtype=dtype, requires_grad=True)
+b = torch.full((), -1.0, device=device, dtype=dtype, requires_grad=True)
+c = torch.full((), 0.0, device=device, dtype=dtype, requires_grad=True)
+d = torch.full((), 0.3, device=device, dtype=dtype, requires_grad=True)
+P3 = LegendrePolynomial3.apply
+for t in range(60):
+    y_pred = a + b * P3(c + d * x)
+    loss = (y_pred - y).pow(2).sum()
+    loss.backward()
+    with torch.no_grad():
+        a -= 5e-6 * a.grad
+        b -= 5e-6 * b.grad
+        c -= 5e-6 * c.grad
+        d -= 5e-6 * d.grad
+        a.grad, b.grad, c.grad, d.grad = None, None, None, None
+print(f"y = {a.item():.6f} + {b.item():.6f} * P3({c.item():.6f} + {d.item():.6f} x)")
+
+
+class GradReverse(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, lambd):
+        ctx.lambd = lambd
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        return grad_output.neg() * ctx.lambd, None
+
+
+class Clamp01(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.mark_non_differentiable()
+        return (x > 0.5).float()
+
+    @staticmethod
+    def backward(ctx, g):
+        return g.clamp(-1, 1)
+
+
+z = torch.tensor([0.2, 0.7], requires_grad=True)
+(GradReverse.apply(z, 0.5) * torch.tensor([1.0, 3.0]) + 2 * Clamp01.apply(z)).sum().backward()
+print(z.grad, GradReverse.apply(z, 1.0))
 
 p = torch.tensor([1, 2, 3])
 xx = x.unsqueeze(-1).pow(p)
@@ -95,7 +151,7 @@ y_np = 1 + 2 * x_np + 0.1 * rng.standard_normal((100, 1))
 idx = np.arange(100)
 rng.shuffle(idx)
 x_train, y_train = torch.from_numpy(x_np[idx[:80]]).float(), torch.from_numpy(y_np[idx[:80]]).float()
-print(x_train.dtype, torch.from_numpy(x_np).dtype, torch.as_tensor(y_np[:2]))
+print(x_train.dtype, torch.from_numpy(x_np).dtype, torch.as_tensor(y_np[:2]), x_train.type())
 lin = torch.nn.Linear(1, 1).double()
 with torch.no_grad():
     lin.weight[:], lin.bias[:] = 0.5, 0.0

@@ -6,8 +6,9 @@ from collections import Counter, OrderedDict
 
 import torch
 import torch.nn as nn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset, Subset
-from torch.utils.data import SubsetRandomSampler
+from torch.utils.data.sampler import SubsetRandomSampler
 
 SEED = 1234
 random.seed(SEED)
@@ -51,11 +52,6 @@ class TextDataset(Dataset):
         return torch.tensor([vocab.get(t, 1) for t in tokenize(text)], dtype=torch.int64), torch.tensor(
             label, dtype=torch.float32
         )
-
-
-def pad_sequence(sequences, batch_first, padding_value):
-    width = max(s.size(0) for s in sequences)
-    return torch.stack([nn.functional.pad(s, (0, width - len(s)), value=padding_value) for s in sequences])
 
 
 def collate_batch(batch):
