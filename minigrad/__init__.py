@@ -428,4 +428,5 @@ if not TYPE_CHECKING:  # a type checker shall report unknown names itself
         distributed,
     ):
         _room.__getattr__ = _missing(_room.__name__)
-    cuda.amp, autograd.function = amp, autograd
+    cuda.amp = amp
+    autograd.function = autograd.functional = autograd
