@@ -127,6 +127,22 @@ def diag_embed(draw: Any) -> Case:
     return np.zeros(to).diagonal(params["offset"], -2, -1).shape, {**params, "to": to}
 
 
+@st.composite
+def windows(draw: Any) -> Case:
+    """One or two axes, each long enough for one window at least."""
+    dims, few = draw(st.integers(1, 2)), st.integers(1, 3)
+    size, stride, dilation, more = (tuple(draw(few) for _ in range(dims)) for _ in range(4))
+    long = [d * (k - 1) + m for k, d, m in zip(size, dilation, more, strict=True)]
+    return (*draw(shapes)[:2], *long), {"size": size, "stride": stride, "dilation": dilation}
+
+
+@st.composite
+def overlap(draw: Any) -> Case:
+    to, how = draw(windows())
+    y = mg.ops.windows.Windows.apply(mg.zeros(to), **how)
+    return tuple(y.shape), {"to": to, **how}
+
+
 CASES: dict[tuple[str, str], st.SearchStrategy[Case]] = {
     ("Gather", "ScatterAdd"): gather() | gather_nothing(),
     ("ScatterAdd", "Gather"): scatter_add(),
@@ -138,6 +154,8 @@ CASES: dict[tuple[str, str], st.SearchStrategy[Case]] = {
     ("Permute", "Permute"): permute(),
     ("Slice", "Pad"): cut(),
     ("Pad", "Slice"): pad(),
+    ("Windows", "OverlapAdd"): windows(),
+    ("OverlapAdd", "Windows"): overlap(),
     ("Cast", "Cast"): st.tuples(shapes, st.sampled_from(FLOATS).map(lambda to: {"to": to})),
     ("ToDevice", "ToDevice"): st.tuples(shapes, st.just({"to": mg.device("cpu")})),
 }
@@ -154,12 +172,12 @@ def test_every_pair_has_a_strategy():
 
 def test_every_linear_movement_is_in_the_list():
     """An op whose backward reads no values is linear; of those that move elements, none is forgotten."""
-    from minigrad.ops import indexing, shape
+    from minigrad.ops import indexing, shape, windows
 
     listed = {pair.op for pair in ADJOINT_PAIRS} | set(MULTILINEAR)
     moving = {
         op
-        for module in (shape, indexing)
+        for module in (shape, indexing, windows)
         for op in vars(module).values()
         if inspect.isclass(op) and issubclass(op, Op) and op.__module__ == module.__name__ and op.reads == ()
     }

@@ -355,6 +355,19 @@ def windows(draw: st.DrawFn) -> Names:
 
 
 @st.composite
+def images(draw: st.DrawFn) -> Names:
+    """x (N, C, H, W) and w (O, C / groups, K, K), line and v of one axis less, and how windows slide."""
+    groups, each, out, n = (draw(st.integers(1, 2)) for _ in range(4))
+    k, stride, dilation = (tuple(draw(st.integers(1, 3)) for _ in range(2)) for _ in range(3))
+    padding = tuple(draw(st.integers(0, size // 2)) for size in k)
+    high, wide = (d * (size - 1) + draw(st.integers(1, 4)) for d, size in zip(dilation, k, strict=True))
+    shapes = {"x": (n, groups * each, high, wide), "w": (groups * out, each, *k), "line": (n, groups * each, wide)}
+    shapes.update(v=(groups * out, each, k[1]), b=(groups * out,))
+    how = {"k": k, "stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return {**{name: draw(floats(shape)) for name, shape in shapes.items()}, **how}
+
+
+@st.composite
 def diagonals(draw: st.DrawFn) -> Names:
     """x with two of its dimensions, and m, a matrix; a vector v; which diagonal."""
     x = draw(floats(draw(shapes(min_dims=2))))
@@ -727,6 +740,13 @@ DIFFERENTIABLE: list[Row] = [
     *rows(sides(), "F.poisson_nll_loss(x, counts, reduction=reduction)", "F.poisson_nll_loss(v, counts, False, True, eps=1e-3)"),
     *rows(sides(), "F.gaussian_nll_loss(x, y, v, reduction=reduction)", "F.gaussian_nll_loss(x, y, v[:, 0], True, 0.5)"),
     *rows(sides(), "F.gaussian_nll_loss(x, y, 0.7)", "F.gaussian_nll_loss(x, y, v[:, :1])", "F.bilinear(x, z, z.T @ y * w[:, None, None])"),
+    *rows(images(), "F.conv2d(x, w, b, stride, padding, dilation, groups)", "F.conv2d(x[0], w, None, 1, 'same', dilation, groups)"),
+    *rows(images(), "F.conv1d(line, v, b, stride[1], padding[1], dilation[1], groups)"),
+    *rows(images(), F.conv1d(line[0], v, b, 1, 'same', dilation[1:], groups)"),
+    *rows(images(), "F.max_pool2d(x, k, stride, padding, dilation)", "F.max_pool1d(line, k[1], stride[1], padding[1], dilation[1])"),
+    *rows(images(), "F.avg_pool2d(x, k, stride, padding)", "F.avg_pool1d(line[0], k[1], stride[1], padding[1])"),
+    *rows(images(), "F.unfold(x, k, dilation, padding, stride)", "F.adaptive_avg_pool2d(x, k)", "F.adaptive_avg_pool1d(line, k[1])"),
+    *rows(images(), "F.fold(F.unfold(x, k, dilation, padding, stride) * 2, x.shape[2:], k, dilation, padding, stride)"),
     # layers
     *rows(normalised(), "F.layer_norm(x, last, w, b, eps)", "F.layer_norm(x, tuple(last), eps=eps)", "F.layer_norm(x, last, w, eps=eps)"),
     *rows(normalised(), "F.rms_norm(x, last, w, eps)", "F.rms_norm(x, last, eps=eps)"),

@@ -14,7 +14,7 @@ from ..grad_mode import no_grad
 from ..ops.convert import cast
 from ..ops.elementwise import rsqrt, square
 from ..ops.reduction import mean
-from ..ops.shape import Permute, Reshape, broadcast_to, named
+from ..ops.shape import Permute, Reshape, broadcast_to, contiguous, named
 from ..tensor import Tensor, wrap
 from .base import Fused
 
@@ -228,7 +228,7 @@ def batch_norm(
         for running, now in (running_mean, rows.array.mean), (running_var, partial(rows.array.var, ddof=1)):
             if running is not None and count:
                 running.mul_(1 - momentum).add_(wrap(now(axis=1)) * momentum)
-    return named("NativeBatchNorm", _scaled(Permute.apply(y, dims=first), weight, bias))
+    return named("NativeBatchNorm", _scaled(contiguous(Permute.apply(y, dims=first)), weight, bias))
 
 
 def _check_channels(name: str, x: Tensor, count: int, parameters: dict[str, Tensor | None]) -> None:

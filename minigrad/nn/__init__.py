@@ -40,6 +40,16 @@ from .containers import (
     ParameterList,
     Sequential,
 )
+from .convolution import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from .embedding import Embedding, EmbeddingBag, TokenAndPositionEmbedding
 from .layers import (
     Bilinear,
@@ -95,6 +105,10 @@ from .transformer import (
 )
 
 __all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
     "BCELoss",
@@ -102,6 +116,8 @@ __all__ = [
     "Bilinear",
     "Buffer",
     "CELU",
+    "Conv1d",
+    "Conv2d",
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
@@ -138,6 +154,8 @@ __all__ = [
     "LSTM",
     "LSTMCell",
     "MarginRankingLoss",
+    "MaxPool1d",
+    "MaxPool2d",
     "Mish",
     "Module",
     "ModuleDict",

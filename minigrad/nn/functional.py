@@ -46,6 +46,7 @@ from ..ops.activation import (
     tanhshrink,
     threshold,
 )
+from ..ops.arrange import padded
 from ..ops.creation import empty_like, ones_like, zeros_like
 from ..ops.einsum import einsum
 from ..ops.elementwise import sigmoid, tanh
@@ -54,9 +55,21 @@ from ..ops.linalg import matmul
 from ..ops.reduction import argmax, norm, sum
 from ..ops.reduction import max as largest
 from ..ops.selection import clamp, masked_fill
-from ..ops.shape import Pad, Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named
+from ..ops.shape import Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named
 from ..sparse import RowSparse
 from ..tensor import Tensor, wrap
+from .convolution import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    avg_pool1d,
+    avg_pool2d,
+    conv1d,
+    conv2d,
+    fold,
+    max_pool1d,
+    max_pool2d,
+    unfold,
+)
 from .losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -251,7 +264,7 @@ def embedding_bag(
         place = xp.arange(ids.size) - (xp.cumsum(counts) - counts)[bag]
         grid = xp.full((bags, 1 + (int(counts.max()) if bags else 0)), ids.size)
         grid[bag, place] = xp.arange(ids.size)
-        table = _pad_with(y, [(0, 1), (0, 0)], -math.inf)
+        table = padded(y, [(0, 1), (0, 0)], -math.inf)
         y = masked_fill(largest(Gather.apply(table, index=grid), 1).values, wrap(counts[:, None] == 0), 0)
         return named("EmbeddingBag", y)
     y = scatter_add_rows(y if factors is None else y * factors, bag, bags)
@@ -456,7 +469,7 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise NotImplementedError(f"pad: unrecognised padding mode {mode}: use 'constant' or {', '.join(_NUMPY_MODE)}")
     ends = [(pad[2 * i], pad[2 * i + 1]) for i in range(len(pad) // 2)]
     if mode == "constant":
-        return _pad_with(input, [(0, 0)] * (input.ndim - len(ends)) + ends[::-1], 0 if value is None else value)
+        return padded(input, [(0, 0)] * (input.ndim - len(ends)) + ends[::-1], 0 if value is None else value)
     for i, (before, after) in enumerate(ends):
         size = input.array.shape[-1 - i]
         room = {"reflect": size - 1, "circular": size}.get(mode, math.inf)
@@ -468,20 +481,6 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         index = index[max(-before, 0) : len(index) - max(-after, 0)]
         input = index_select(input, -1 - i, wrap(backend.asarray(index, like=input.array)))
     return input
-
-
-def _pad_with(x: Tensor, ends: list[tuple[int, int]], value: float) -> Tensor:
-    to = tuple([n + a + b for n, (a, b) in zip(x.array.shape, ends, strict=True)])
-    if min(to, default=0) < 0:
-        raise RuntimeError(f"pad: {ends} of shape {tuple(x.shape)} would leave negative sizes: {to}")
-    inside = tuple([slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.array.shape, ends, strict=True)])
-    there = tuple([slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(to, ends, strict=True)])
-    y = Pad.apply(getitem(x, inside), key=there, to=to)
-    if value:
-        outside = namespace(x.array).ones(to, dtype=bool)
-        outside[there] = False
-        y = masked_fill(y, wrap(outside), value)
-    return named("ConstantPadNd", y)
 
 
 # -------------------------------------------------------------------------------------------------------------- attention
@@ -589,11 +588,17 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
 
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv1d",
+    "conv2d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
@@ -604,6 +609,7 @@ __all__ = [
     "elu",
     "embedding",
     "embedding_bag",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -623,6 +629,8 @@ __all__ = [
     "log_softmax",
     "logsigmoid",
     "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool2d",
     "mish",
     "mse_loss",
     "multi_margin_loss",
@@ -652,4 +660,5 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "triplet_margin_loss",
+    "unfold",
 ]

@@ -11,6 +11,7 @@ indexing    gather and scatter-add, x[...]
 reduction   sums, extremes, variance
 linalg      matrix products
 arrange     more movements: flip, roll, diagonals, windows
+windows     sliding windows, and the sum of what overlaps
 einsum      sums of products, written as letters
 sorting     sort, topk, median, unique, bincount
 scattering  more writing by index

@@ -15,6 +15,7 @@ from .convert import Cast, ToDevice
 from .indexing import Gather, ScatterAdd
 from .linalg import MatMul
 from .shape import BroadcastTo, Cat, Pad, Permute, Reshape, Slice, SumTo
+from .windows import OverlapAdd, Windows
 
 Params = dict[str, Any]
 
@@ -38,6 +39,8 @@ ADJOINT_PAIRS = [
     AdjointPair(Pad, Slice, lambda shape, dtype, key, to: {"key": key}),
     AdjointPair(Diagonal, DiagEmbed, lambda shape, dtype, offset: {"offset": offset, "to": shape}),
     AdjointPair(DiagEmbed, Diagonal, lambda shape, dtype, offset, to: {"offset": offset}),
+    AdjointPair(Windows, OverlapAdd, lambda shape, dtype, **how: {"to": shape, **how}),
+    AdjointPair(OverlapAdd, Windows, lambda shape, dtype, to, **how: how),
     AdjointPair(Cast, Cast, lambda shape, dtype, to: {"to": dtype}),
     AdjointPair(ToDevice, ToDevice, lambda shape, dtype, to: {"to": to}),
 ]

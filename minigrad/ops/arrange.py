@@ -18,8 +18,10 @@ from . import creation
 from .convert import cast
 from .indexing import gather_rows, getitem, index_select
 from .reduction import sum
+from .selection import masked_fill
 from .shape import (
     BroadcastTo,
+    Pad,
     Permute,
     Shape,
     Slice,
@@ -243,6 +245,24 @@ def unfold(x: Tensor, dimension: int, size: int, step: int = 1) -> Tensor:
     y = getitem(x if x.ndim else unsqueeze(x, 0), (slice(None),) * axis + (places,))
     y = movedim(y, axis + 1, -1)
     return named("Unfold", y if x.ndim else reshape(y, size))
+
+
+# ------------------------------------------------------------------------------------------------------------ padding
+
+
+def padded(x: Tensor, ends: Sequence[tuple[int, int]], value: float) -> Tensor:
+    """x with `value` before and after its elements along each dimension; negative numbers cut off."""
+    to = tuple([n + a + b for n, (a, b) in zip(x.array.shape, ends, strict=True)])
+    if min(to, default=0) < 0:
+        raise RuntimeError(f"pad: {list(ends)} of shape {tuple(x.shape)} would leave negative sizes: {to}")
+    inside = tuple([slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.array.shape, ends, strict=True)])
+    there = tuple([slice(max(a, 0), n - max(b, 0)) for n, (a, b) in zip(to, ends, strict=True)])
+    y = Pad.apply(getitem(x, inside), key=there, to=to)
+    if value:
+        outside = namespace(x.array).ones(to, dtype=bool)
+        outside[there] = False
+        y = masked_fill(y, wrap(outside), value)
+    return named("ConstantPadNd", y)
 
 
 # ---------------------------------------------------------------------------------------------------------- diagonals
