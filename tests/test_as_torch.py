@@ -110,7 +110,7 @@ def test_an_error_is_shown_from_the_programs_first_line_on(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("code", "kind", "facts"),
     [
-        ("import torch; torch.conv2d", "AttributeError", ["minigrad", "'conv2d'", "README"]),
+        ("import torch; torch.conv3d", "AttributeError", ["minigrad", "'conv3d'", "README"]),
         ("import torch; torch.arangee(3)", "AttributeError", ["'arangee'", "did you mean arange"]),
         ("import torch.nn as nn; nn.layernorm(3)", "AttributeError", ["minigrad.nn", "'layernorm'", "LayerNorm"]),
         ("import torch.nn.functional as F; F.cross_entrop", "AttributeError", ["'cross_entrop'", "cross_entropy"]),

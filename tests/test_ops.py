@@ -742,7 +742,7 @@ DIFFERENTIABLE: list[Row] = [
     *rows(sides(), "F.gaussian_nll_loss(x, y, 0.7)", "F.gaussian_nll_loss(x, y, v[:, :1])", "F.bilinear(x, z, z.T @ y * w[:, None, None])"),
     *rows(images(), "F.conv2d(x, w, b, stride, padding, dilation, groups)", "F.conv2d(x[0], w, None, 1, 'same', dilation, groups)"),
     *rows(images(), "F.conv1d(line, v, b, stride[1], padding[1], dilation[1], groups)"),
-    *rows(images(), F.conv1d(line[0], v, b, 1, 'same', dilation[1:], groups)"),
+    *rows(images(), "F.conv1d(line[0], v, b, 1, 'same', dilation[1:], groups)"),
     *rows(images(), "F.max_pool2d(x, k, stride, padding, dilation)", "F.max_pool1d(line, k[1], stride[1], padding[1], dilation[1])"),
     *rows(images(), "F.avg_pool2d(x, k, stride, padding)", "F.avg_pool1d(line[0], k[1], stride[1], padding[1])"),
     *rows(images(), "F.unfold(x, k, dilation, padding, stride)", "F.adaptive_avg_pool2d(x, k)", "F.adaptive_avg_pool1d(line, k[1])"),
