@@ -74,6 +74,7 @@ def taken(f: Any) -> set[str]:
 # With what reason: functions of bits take no names; what minigrad has not got; what torch itself spells in two ways.
 NOT_TAKEN = {
     "logical_and": {"other"}, "logical_or": {"other"}, "logical_xor": {"other"},
+    "bitwise_left_shift": {"other"}, "bitwise_right_shift": {"other"},
     "bitwise_and": {"other"}, "bitwise_or": {"other"}, "bitwise_xor": {"other"},
     "norm": {"dtype"}, "rand_like": {"generator"}, "randn_like": {"generator"}, "randperm": {"requires_grad"},
     "searchsorted": {"sorter"}, "split": {"tensor"}, "swapaxes": {"axis0", "axis1"}, "from_numpy": {"ndarray"}, "is_tensor": {"obj"},

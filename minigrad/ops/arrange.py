@@ -385,7 +385,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
         sides = [wrap(zeros((n, k), dtype=x.array.dtype)) for k in (left, width - left - m)]
         rows.append(cat([sides[0], x, sides[1]], 1))
         left += m
-    return cat(rows, 0)
+    return named("BlockDiag", cat(rows, 0))
 
 
 def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
@@ -398,7 +398,7 @@ def combinations(x: Tensor, r: int = 2, with_replacement: bool = False) -> Tenso
         return reshape(narrow(x, 0, 0, 0), 0)
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     index = np.array(list(choose(range(x.numel()), r)), dtype=np.int64).reshape(-1, r)
-    return gather_rows(x, wrap(asarray(index, like=x.array)))
+    return named("Stack", gather_rows(x, wrap(asarray(index, like=x.array))))
 
 
 def cartesian_prod(*tensors: Tensor) -> Tensor:

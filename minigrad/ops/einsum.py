@@ -79,7 +79,7 @@ def tensordot(x: Tensor, y: Tensor, dims: Any = 2) -> Tensor:
     paired = dict(zip(of_y, of_x, strict=True))
     of_y = [paired.get(j, x.ndim + j) for j in range(y.ndim)]
     left = [i for i in range(x.ndim) if i not in of_x] + [j for j in of_y if j >= x.ndim]
-    return named("Tensordot", einsum(x, list(range(x.ndim)), y, of_y, left))
+    return named("View", einsum(x, list(range(x.ndim)), y, of_y, left))
 
 
 def _parse(equation: str, operands: Sequence[Any]) -> tuple[list[Labels], Labels]:

@@ -95,13 +95,14 @@ bitwise_or_ = _in_place(selection.bitwise_or)
 bitwise_xor_ = _in_place(selection.bitwise_xor)
 
 
-def _seen_otherwise(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def _seen_otherwise(f: Callable[..., Tensor], variant: int = 1) -> Callable[..., Tensor]:
     """The method that turns this tensor into f's view of it: the memory stays as it is."""
     name = f"{f.__name__}_"
 
     def method(x: Tensor, *args: Any, **options: Any) -> Tensor:
         y = f(x.before_write(name), *args, **options)
         if y.op is not None and x.op is not None:
+            y.op.label = f"{y.op.label[:-1]}{int(y.op.label[-1]) + variant}"
             y.op.retained, x.op.retained = x.op.retained, None
         x.array, x.op = y.array, y.op
         return x
@@ -112,7 +113,7 @@ def _seen_otherwise(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return method
 
 
-squeeze_ = _seen_otherwise(shape.squeeze)
+squeeze_ = _seen_otherwise(shape.squeeze, 3)
 unsqueeze_ = _seen_otherwise(shape.unsqueeze)
 transpose_ = _seen_otherwise(shape.transpose)
 t_ = _seen_otherwise(shape.t)

@@ -168,7 +168,7 @@ def kron(x: Tensor, y: Tensor) -> Tensor:
     n = max(x.ndim, y.ndim)
     a, b = ((1,) * (n - z.ndim) + z.array.shape for z in (x, y))
     apart = mul(reshape(x, [m for size in a for m in (size, 1)]), reshape(y, [m for size in b for m in (1, size)]))
-    return named("Kron", reshape(apart, [p * q for p, q in zip(a, b, strict=True)]))
+    return named("UnsafeView", reshape(apart, [p * q for p, q in zip(a, b, strict=True)]))
 
 
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:

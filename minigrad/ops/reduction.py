@@ -111,7 +111,8 @@ def var_mean(
 ) -> tuple[Tensor, Tensor]:
     """The variance and the mean (torch.var_mean)."""
     variance = var(x, dim, unbiased, keepdim, correction=correction)
-    return variance, mean(x, None if isinstance(dim, bool) else dim, keepdim)
+    average = mean(x, None if isinstance(dim, bool) else dim, keepdim)
+    return named("VarMean", variance), named("VarMean", average)
 
 
 def std_mean(
@@ -119,7 +120,8 @@ def std_mean(
 ) -> tuple[Tensor, Tensor]:
     """The standard deviation and the mean (torch.std_mean)."""
     deviation = std(x, dim, unbiased, keepdim, correction=correction)
-    return deviation, mean(x, None if isinstance(dim, bool) else dim, keepdim)
+    average = mean(x, None if isinstance(dim, bool) else dim, keepdim)
+    return named("StdMean", deviation), named("StdMean", average)
 
 
 def nansum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:

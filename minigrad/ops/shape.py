@@ -516,4 +516,4 @@ def sum_to_size(x: Tensor, *size: Any) -> Tensor:
         raise RuntimeError(f"sum_to_size: size {to} is not expandable to size {tuple(x.shape)}")
     if to and x.array.shape == to:
         return x
-    return SumTo.apply(x if x.array.dtype.kind == "f" else x.long(), to=to)
+    return named("Sum", SumTo.apply(x if x.array.dtype.kind == "f" else x.long(), to=to), variant=1)

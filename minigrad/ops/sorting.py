@@ -128,10 +128,10 @@ def _picked(kind: type[max_result], x: Tensor, dim: int, index: Array, keepdim: 
     """(values, indices) of one element along dim, which index, kept as an axis of size 1, names."""
     name = kind.__name__.removesuffix("_result").title()
     at = wrap(index if x.ndim else index.reshape(()))
-    values = named(name, gather(x, dim, at))
-    if keepdim or not x.ndim:
-        return kind(values, at)
-    return kind(squeeze(values, dim), squeeze(at, dim))
+    values = gather(x, dim, at)
+    if not keepdim and x.ndim:
+        values, at = squeeze(values, dim), squeeze(at, dim)
+    return kind(named(name, values), at)
 
 
 def kthvalue(x: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Any:
@@ -199,7 +199,7 @@ def quantile(
     if keepdim:
         sizes = [1 if dim is None or i == axis else n for i, n in enumerate(x.array.shape)]
         y = reshape(y, len(rank), *sizes)
-    return reshape(y, *y.array.shape[1:]) if shares.ndim == 0 and y.ndim > 1 else y if shares.ndim else reshape(y, ())
+    return y if shares.ndim else named("Squeeze", reshape(y, y.array.shape[1:]), variant=4)
 
 
 # ------------------------------------------------------------------------------------------------------ without gradient
