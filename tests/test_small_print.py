@@ -240,6 +240,8 @@ grad(lambda x: t.logsumexp(x, 0), [1.0, 1.0]) ; grad(lambda x: t.lerp(x, 2 * x, 
 """)
 
 CREATED = listed(r"""
+t.ones(9).bernoulli(0.3) ; t.bernoulli(t.ones(3, 3).T, 0.5) ; (t.ones(9) / 3).bernoulli() ; t.ones(9).multinomial(3)
+t.ones(9).multinomial(20, True)
 t.tensor([[t.tensor(1.)], [2]]) ; t.tensor([[t.tensor(1)], [t.tensor(2)]]) ; t.tensor(((t.tensor(1.),),))
 t.tensor([np.ones(2), [3., 4.]]) ; t.tensor([[3., 4.], np.ones(2)]) ; t.tensor([[w[0, 0]], [2]])
 t.tensor([[[w[0, 0]]], [[2]]]) ; t.tensor([w[0, 0], 2]) ; t.tensor([np.float64(1), 2]) ; t.tensor([np.int32(1)])
