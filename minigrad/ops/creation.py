@@ -424,7 +424,7 @@ def randn_like(x: Tensor, *, dtype: Any = None, device: Any = None, requires_gra
 def bernoulli(x: Tensor, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
     """1 with probability x, else 0, element by element, in x's dtype (torch.bernoulli); with p, of that probability everywhere."""
     if p is not None:
-        return empty_like(x).bernoulli_(p, generator=generator)
+        return empty(x.array.shape, dtype=x.dtype, device=x.device).bernoulli_(p, generator=generator)
     draws = _generator(generator).bernoulli_from(backend.to_numpy(x.array))
     return _finish(draws.astype(x.array.dtype), x.device, False)
 
