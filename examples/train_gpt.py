@@ -45,7 +45,7 @@ class Size:
     whole_vocabulary: bool = False
 
 
-SIZES = {
+SIZES = {  # 0: as many tokens as the text has
     "nano": Size(GPTConfig(0, 64, 128, 4, 4, drop_rate=0.0), batch_size=16, steps=500, lr=3e-3),
     "mini": Size(GPTConfig(0, 256, 384, 6, 6, drop_rate=0.1), batch_size=16, steps=3000, lr=1e-3),
     "124M": Size(GPTConfig(), batch_size=8, steps=20000, lr=6e-4, whole_vocabulary=True),
@@ -92,9 +92,10 @@ class Run:
         windows = WindowDataset(ids, length, length)
         train = Subset(windows, [i for i in range(len(windows)) if i % 10 != 9])
         held_out = Subset(windows, range(9, len(windows), 10))
-        if len(train) < options.batch_size:
+        if len(train) < options.batch_size or not len(held_out):
             raise ValueError(
-                f"the text is too short: {len(train)} windows of {length} tokens make no batch of {options.batch_size}"
+                f"the text is too short: of {len(windows)} windows of {length} tokens {len(held_out)} are held out, and "
+                f"{len(train)} are left for batches of {options.batch_size}"
             )
         order = torch.Generator().manual_seed(options.seed)
         self.batches = Batches(DataLoader(train, options.batch_size, shuffle=True, drop_last=True, generator=order))
@@ -107,9 +108,8 @@ class Run:
         self.optimizer = torch.optim.AdamW(groups, lr=options.lr, betas=(0.9, 0.95), weight_decay=0.1)
         self.schedule = LambdaLR(self.optimizer, self.learning_rate)
         self.step = 0
-        self.history: list[
-            tuple[int, float, float]
-        ] = []  # step, loss of the batches since the last entry, held-out loss
+        # step, mean loss since the entry before, held-out loss
+        self.history: list[tuple[int, float, float]] = []
         self.recent: list[float] = []
         self.about = {"text": zlib.crc32(text.encode()), "steps": options.steps, "batch_size": options.batch_size,
                       "lr": options.lr, "seed": options.seed}  # fmt: skip

@@ -323,7 +323,7 @@ Point = namedtuple("Point", "x y")
         ({"a": 1 + 2j}, r"obj\['a'\] is a complex"),
         ({Point(1, 2): 1}, "is a Point"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_cannot_be_kept_is_named(tmp_path: Path, obj: Any, fact: str) -> None:
     (tmp_path / "f").write_bytes(b"old")

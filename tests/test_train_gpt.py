@@ -237,10 +237,12 @@ def test_a_curve_in_letters_and_as_a_picture(folder: Path, monkeypatch: pytest.M
         (["--lr", "-1"], ["--lr", "positive"]),
         (["--text", "nowhere.txt"], ["nowhere.txt"]),
         (["--batch-size", "1000"], ["too short", "1000"]),
+        (["--text", "short.txt", "--batch-size", "1"], ["too short", "0 are held out"]),
         (["--resume", "--out", "nothing_there"], ["nothing_there"]),
     ],
 )
 def test_wrong_options(folder: Path, arguments: list[str], facts: list[str]) -> None:
+    (folder / "short.txt").write_text(TEXT[:200])
     done = train(folder, "out", *arguments)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert [fact for fact in facts if fact not in done.stderr] == [], done.stderr
