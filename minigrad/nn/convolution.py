@@ -12,7 +12,7 @@ from ..ops.creation import empty
 from ..ops.linalg import matmul
 from ..ops.reduction import max as largest
 from ..ops.reduction import mean
-from ..ops.shape import Reshape, Slice, named, unsqueeze
+from ..ops.shape import Reshape, Slice, named, squeeze, unsqueeze
 from ..ops.windows import OverlapAdd, Windows, count
 from ..tensor import Tensor, wrap
 from . import init
@@ -95,7 +95,7 @@ def _conv(
     y = Reshape.apply(y, to=(n, out, *shape))
     if bias is not None:
         y = y + Reshape.apply(bias, to=(out, *(1,) * dims))
-    return named("Convolution", y if batch is x else Reshape.apply(y, to=(out, *shape)))
+    return named("Convolution", y) if batch is x else squeeze(y, 0)
 
 
 def conv1d(
@@ -221,7 +221,10 @@ def _pool(
     ends, stride = [(n, n) for n in p], k if stride is None else stride
     windows = _windows(name, _padded(batch, ends, -math.inf if most else 0.0), k, stride, dilation, dims)
     y = largest(windows, 2).values if most else mean(windows, 2)
-    return named(f"{name[:3].title()}Pool{dims}D", y if batch is x else Reshape.apply(y, to=y.array.shape[1:]))
+    y = y if batch is x else squeeze(y, 0)
+    if dims == 1:
+        return named("Squeeze", y, variant=1)
+    return named("MaxPool2DWithIndices" if most else "AvgPool2D", y)
 
 
 def max_pool1d(
@@ -330,7 +333,8 @@ def _adaptive(x: Tensor, output_size: Any, dims: int) -> Tensor:
         shares = ((at >= start) & (at < end)) / (end - start)
         batch = batch.movedim(axis, -1) @ wrap(shares.astype(x.array.dtype))
         batch = batch.movedim(-1, axis).contiguous()
-    return batch if x.ndim == dims + 2 else Reshape.apply(batch, to=batch.array.shape[1:])
+    y = batch if x.ndim == dims + 2 else squeeze(batch, 0)
+    return named("Squeeze", y, variant=1) if dims == 1 else named("AdaptiveAvgPool2D", y)
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:

@@ -18,10 +18,11 @@ from .module import Module
 
 
 def reduced(name: str, losses: Tensor, reduction: str) -> Tensor:
-    """The mean of the losses, their sum, or the losses."""
+    """The mean of the losses, their sum, or the losses; with the name of torch's one op, or "" where torch's are several."""
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(f"{reduction} is not a valid value for reduction: use 'mean', 'sum' or 'none'")
-    return named(name, losses if reduction == "none" else mean(losses) if reduction == "mean" else sum(losses))
+    y = losses if reduction == "none" else mean(losses) if reduction == "mean" else sum(losses)
+    return named(name, y) if name else y
 
 
 def _weighted(losses: Tensor, weight: Tensor | None) -> Tensor:
@@ -136,7 +137,7 @@ def poisson_nll_loss(
         t = masked_fill(target, le(target, 1), 1)
         stirling = t * log(t) - t + 0.5 * log(2 * math.pi * t)
         losses = losses + masked_fill(stirling, le(target, 1), 0)
-    return reduced("Add" if full else "Sub", losses, reduction)
+    return reduced("", losses, reduction)
 
 
 def gaussian_nll_loss(
@@ -169,7 +170,7 @@ def gaussian_nll_loss(
     var = var + (clamp(var.detach(), eps) - var.detach())  # the gradient is that of what is used
     d = input - target
     losses = 0.5 * (log(var) + d * d / var)
-    return reduced("Mul", losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
+    return reduced("", losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 
 
 class PoissonNLLLoss(_Loss):

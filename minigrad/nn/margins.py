@@ -9,7 +9,7 @@ from ..ops.indexing import gather, index_select
 from ..ops.reduction import mean, norm, sum
 from ..ops.scattering import scatter
 from ..ops.selection import eq, masked_fill, minimum
-from ..ops.shape import unsqueeze
+from ..ops.shape import named, unsqueeze
 from ..tensor import Tensor
 from .losses import _Loss, reduced
 from .module import Module
@@ -19,7 +19,7 @@ from .module import Module
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """‖x1 - x2 + eps‖ₚ along the last axis (torch.nn.functional.pairwise_distance)."""
-    return norm(x1 - x2 + eps, p, -1, keepdim)
+    return named("Norm", norm(x1 - x2 + eps, p, -1, keepdim), variant=1)
 
 
 def triplet_margin_loss(
@@ -47,7 +47,7 @@ def triplet_margin_loss(
     near, far = (pairwise_distance(anchor, x, p, eps) for x in (positive, negative))
     if swap:
         far = minimum(far, pairwise_distance(positive, negative, p, eps))
-    return reduced("ClampMin", clamp_min(margin + near - far, 0), reduction)
+    return reduced("", clamp_min(margin + near - far, 0), reduction)
 
 
 def cosine_embedding_loss(
@@ -62,13 +62,13 @@ def cosine_embedding_loss(
     squares = [sum(x * x, -1) + 1e-12 for x in (input1, input2)]
     cos = sum(input1 * input2, -1) / sqrt(squares[0] * squares[1])
     losses = masked_fill(1 - cos, ~eq(target, 1), 0) + masked_fill(clamp_min(cos - margin, 0), ~eq(target, -1), 0)
-    return reduced("Add", losses, reduction)
+    return reduced("", losses, reduction)
 
 
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """x where target is 1, max(margin - x, 0) where -1 (torch.nn.functional.hinge_embedding_loss)."""
     far = masked_fill(clamp_min(margin - input, 0), eq(target, 1), 0)
-    return reduced("Add", far + masked_fill(input, eq(target, -1), 0), reduction)
+    return reduced("", far + masked_fill(input, eq(target, -1), 0), reduction)
 
 
 # -------------------------------------------------------------------------------------------------------------- of sides
@@ -85,7 +85,7 @@ def margin_ranking_loss(
     if not input1.ndim == input2.ndim == target.ndim:
         shapes = ", ".join(str(tuple(x.shape)) for x in (input1, input2, target))
         raise RuntimeError(f"margin_ranking_loss: input1, input2, target should have as many dimensions, got {shapes}")
-    return reduced("ClampMin", clamp_min(-target * (input1 - input2) + margin, 0), reduction)
+    return reduced("", clamp_min(-target * (input1 - input2) + margin, 0), reduction)
 
 
 def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
@@ -98,7 +98,7 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """-(t ln σ(x) + (1 - t) ln σ(-x)), the mean over the last axis (torch.nn.functional.multilabel_soft_margin_loss)."""
     losses = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
-    return reduced("Div", mean(losses if weight is None else losses * weight, -1), reduction)
+    return reduced("", mean(losses if weight is None else losses * weight, -1), reduction)
 
 
 def multi_margin_loss(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..ops.creation import empty, zeros
 from ..ops.elementwise import relu, sigmoid, tanh
-from ..ops.shape import cat, chunk, stack, transpose, unbind, unsqueeze
+from ..ops.shape import cat, chunk, squeeze, stack, transpose, unbind, unsqueeze
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -111,7 +111,7 @@ class _Recurrent(Module):
         return states
 
     def _returned(self, states: State, batched: bool) -> Any:
-        states = states if batched else tuple(s[..., 0, :] for s in states)
+        states = states if batched else tuple(squeeze(s, -2) for s in states)
         return states if self.kind.states > 1 else states[0]
 
 
@@ -201,7 +201,7 @@ class _Layers(_Recurrent):
                 sides.append(outputs)
                 last.append(state)
             x = sides[0] if len(sides) == 1 else cat(sides, -1)
-        x = transpose(x, 0, 1) if turned else x if batched else x[:, 0]
+        x = transpose(x, 0, 1) if turned else x if batched else squeeze(x, 1)
         return x, self._returned(tuple(stack(s) for s in zip(*last, strict=True)), batched)
 
     def _run(self, x: Tensor, state: State, suffix: str) -> tuple[Tensor, State]:
