@@ -766,6 +766,26 @@ NETWORKS = [
         of(LINE, LINE, draw=normals), 4, lambda x, y: 1 + abs(x)),
     Row("scaled_dot_product_attention, in ulp of softmax |v|",
         attention, of((4, 50, 16), (4, 60, 16), (4, 60, 8), draw=normals), 16, of_attention),
+    Row("hardtanh, hardshrink, threshold", lambda t, x: [
+        getattr(t.nn.functional, name)(x) for name in ("hardtanh", "hardshrink")]
+        + [t.nn.functional.threshold(x, 1, 2)], anything),
+    Row("relu6, softshrink (torch's zeros have a sign)",
+        lambda t, x: [getattr(t.nn.functional, name)(x) + 0 for name in ("relu6", "softshrink")], anything),
+    Row("hardswish, in ulp of x", functional("hardswish"), between(-9, 9), 2, abs),
+    Row("selu", functional("selu"), anything, 4),
+    Row("celu", functional("celu"), anything, 4),
+    Row("mish", functional("mish"), between(-20, 20), 8),
+    Row("embedding_bag, sum", lambda t, table, ids, _: t.nn.functional.embedding_bag(
+        ids[:5000].reshape(100, 50), table, mode="sum"), lookups),
+    Row("embedding_bag, max", lambda t, table, ids, _: t.nn.functional.embedding_bag(
+        ids[:5000].reshape(100, 50), table, mode="max"), lookups),
+    Row("batch_norm, in ulp of 1 + |y|", lambda t, x: t.nn.functional.batch_norm(x, None, None, training=True),
+        of((60, 20, 7), draw=normals), 8, lambda x: 1 + abs(x)),
+    Row("group_norm, in ulp of 1 + |y|", lambda t, x: t.nn.functional.group_norm(x, 4), of((6, 20, 30), draw=normals), 8,
+        lambda x: 1 + abs(x)),
+    Row("max_pool2d", lambda t, x: t.nn.functional.max_pool2d(x, 3, 2, 1), of((2, 3, 40, 41))),
+    Row("conv2d, in ulp of the same of |x| and |w|", functional("conv2d"), of((2, 5, 12, 13), (7, 5, 3, 3), draw=normals), 16,
+        absolute(lambda x, w: np.einsum("nchwij,ocij->nohw", np.lib.stride_tricks.sliding_window_view(x, (3, 3), (2, 3)), w))),
     Row("gumbel_softmax", drawn(lambda t: t.nn.functional.gumbel_softmax(t.randn(40, 50))), seed, 30),
 ]
 
