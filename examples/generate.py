@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import minigrad as torch
@@ -18,8 +19,8 @@ from minigrad.gpt import GPT, GPTConfig, load_gpt2
 
 def load(path: str, device: str) -> tuple[GPT, Any]:
     """The model of a checkpoint and its tokenizer."""
-    kept = torch.load(path)
-    if "config" not in kept:
+    kept = {} if Path(path).is_dir() else torch.load(path)
+    if not isinstance(kept, dict) or not {"config", "tokens", "model", "about"} <= kept.keys():
         return load_gpt2(path).to(device), gpt2_tokenizer()
     model = GPT(GPTConfig(**kept["config"]))
     model.load_state_dict(kept["model"])
@@ -37,6 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=123)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args(arguments)
+    if options.tokens < 0:
+        parser.error("--tokens must not be negative")
     try:
         model, tokenizer = load(options.checkpoint, options.device)
         model.eval()

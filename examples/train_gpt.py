@@ -212,6 +212,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--text", metavar="FILE", help="train on this file (default: Python's language reference)")
     parser.add_argument("--out", metavar="DIR", type=Path, help="for checkpoint and loss curve (default runs/SIZE)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--overwrite", action="store_true", help="start anew where there is a checkpoint already")
     parser.add_argument("--steps", type=int, help="optimizer steps")
     parser.add_argument("--batch-size", type=int, help="windows a step")
     parser.add_argument("--lr", type=float, help="peak learning rate")
@@ -226,7 +227,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args(arguments)
     size = SIZES[options.size]
-    for name in ("steps", "batch_size", "lr"):
+    if not options.prompt:
+        parser.error("--prompt is empty: there is nothing to go on from")
+    for name in ("steps", "batch_size", "lr", "eval_every", "save_every"):
         if getattr(options, name) is None:
             setattr(options, name, getattr(size, name))
         if not getattr(options, name) > 0:
@@ -245,6 +248,10 @@ def train(run: Run, options: argparse.Namespace) -> None:
     if options.resume:
         run.load(file)
         print(f"going on from step {run.step} of {file}")
+    elif file.exists() and not options.overwrite:
+        raise ValueError(
+            f"{file} is there already: --resume goes on from it, --overwrite starts anew, --out DIR keeps both"
+        )
     tokens_a_step = options.batch_size * run.model.config.context_length
     parameters = sum(p.numel() for p in run.model.parameters())
     print(

@@ -43,7 +43,7 @@ MAPPED = {
     "torch.nn.utils.rnn": "minigrad.nn.utils.rnn",
     "torch.optim": "minigrad.optim",
     "torch.optim.lr_scheduler": "minigrad.optim.lr_scheduler",
-    "torch.random": "minigrad",
+    "torch.random": "minigrad.random",
     "torch.testing": "minigrad.testing",
     "torch.utils": "minigrad.utils",
     "torch.utils.checkpoint": "minigrad.utils.checkpoint",
@@ -79,6 +79,11 @@ def install() -> None:
         raise RuntimeError("torch has been imported already: minigrad can take its place only before that")
     for name, ours in MAPPED.items():
         sys.modules[name] = import_module(ours)
+        parent, _, child = name.rpartition(".")
+        if parent and not hasattr(
+            sys.modules[parent], child
+        ):  # `import torch.nn.parallel as p` asks for torch.nn's attribute
+            setattr(sys.modules[parent], child, sys.modules[name])
     if not any(isinstance(finder, Unmapped) for finder in sys.meta_path):
         sys.meta_path.insert(0, Unmapped())
     minigrad.__version__ = VERSION
@@ -108,7 +113,7 @@ def _execute(code: str | bytes, name: str, **attributes: Any) -> None:
     main = ModuleType("__main__")
     vars(main).update(attributes)
     sys.modules["__main__"] = main
-    exec(compile(code, name, "exec"), vars(main))
+    exec(compile(code, name, "exec", dont_inherit=True), vars(main))
 
 
 def main(arguments: list[str]) -> int:

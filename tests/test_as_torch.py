@@ -70,6 +70,11 @@ def test_a_script(folder: Path) -> None:
     assert sorted(folder.rglob("*.py")) == before
 
 
+def test_the_program_is_compiled_as_python_compiles_it() -> None:
+    """Without the `from __future__ import annotations` of as_torch.py."""
+    assert said("def f(x: int): pass\nprint(f.__annotations__)") == "{'x': <class 'int'>}"
+
+
 def test_a_module(folder: Path) -> None:
     done = run("-m", "script", "c", cwd=folder / "code")
     assert done.stdout.startswith("['c'] True (2, 3)") and done.returncode == 7, done.stderr
@@ -85,6 +90,7 @@ def test_every_name_is_minigrads() -> None:
     pairs = ", ".join(f"({theirs!r}, {ours!r})" for theirs, ours in MAPPED.items())
     code = f"import importlib, sys\nfor a, b in [{pairs}]: assert importlib.import_module(a) is sys.modules[b], a"
     assert said(code) == ""
+    assert said("\n".join(f"import {name} as m; assert m.__name__ == {ours!r}" for name, ours in MAPPED.items())) == ""
     assert (
         said(
             "import torch, torch.nn as nn; from torch.nn import functional as F; print(torch.nn is nn, F is nn.functional)"

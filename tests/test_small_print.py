@@ -24,7 +24,7 @@ pytestmark = [  # the engine divides by no zero on the way; torch comments on co
     pytest.mark.filterwarnings("error"),
     pytest.mark.filterwarnings(
         "ignore:(torch.searchsorted|The reduce argument|Creating a tensor|Converting a tensor|To copy construct|"
-        "__array__ impl|Using backward.. with create)"
+        "__array__ impl|__array_wrap__|Using backward.. with create)"
     ),
 ]
 
@@ -163,6 +163,8 @@ t.pow(i, t.tensor(0)) ; t.pow(a[0], -2) ; t.pow(a[1], 3) ; grad(lambda x: x ** -
 t.sub(a, a, alpha=3) ; t.sub(i, i, alpha=2) ; t.sub(a.double(), a, alpha=3)
 """)
 MORE_OPS = listed(r"""
+a + np.arange(3) ; a * np.ones(3, np.float32) ; a ** np.arange(3) ; a[0] @ np.ones(3, np.float32) ; a / np.arange(1, 4) ; a - np.float64(2)
+t.ones(70000).half().mean() ; t.full((4,), 300.).half().norm() ; t.ones(70000).half().sum() ; t.ones(3000, 40).half().mean(0)[:3]
 a == None ; a != None ; a != 'a' ; a == [1] ; a in [None, 'a'] ; None in [a] ; a == () ; a != object
 t.zeros(10).scatter_(0, t.tensor(3), value=1) ; t.zeros(4).scatter(0, t.tensor(1), t.tensor(2.0)) ; t.arange(4.0).gather(0, t.tensor(2))
 t.randn(size=(2, 3)).shape ; t.rand(size=(2,)).shape ; str(t.device(type='cpu')) ; str(t.device(type='cuda', index=1))

@@ -141,6 +141,17 @@ def test_killed_at_any_moment_it_leaves_a_checkpoint_that_goes_on(folder: Path) 
     assert left == sorted(p.name for p in (folder / "whole").iterdir()), "a killed run left something behind"
 
 
+def test_a_checkpoint_is_not_overwritten_by_oversight(folder: Path) -> None:
+    assert train(folder, "out", "--steps", "2").returncode == 0
+    file = folder / "out" / "checkpoint.safetensors"
+    before = file.read_bytes()
+    refused = train(folder, "out", "--steps", "3")
+    assert refused.returncode == 2 and "--resume" in refused.stderr and "--overwrite" in refused.stderr
+    assert file.read_bytes() == before
+    assert train(folder, "out", "--steps", "3", "--overwrite").returncode == 0
+    assert checkpoint(folder, "out")["step"] == 3
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("good")
@@ -234,6 +245,9 @@ def test_a_curve_in_letters_and_as_a_picture(folder: Path, monkeypatch: pytest.M
     ("arguments", "facts"),
     [
         (["--steps", "0"], ["--steps", "positive"]),
+        (["--eval-every", "0"], ["--eval-every", "positive"]),
+        (["--save-every", "-1"], ["--save-every", "positive"]),
+        (["--prompt", ""], ["--prompt", "empty"]),
         (["--lr", "-1"], ["--lr", "positive"]),
         (["--text", "nowhere.txt"], ["nowhere.txt"]),
         (["--batch-size", "1000"], ["too short", "1000"]),

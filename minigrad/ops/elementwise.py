@@ -11,7 +11,7 @@ from ..core import Op
 from ..dtypes import Number, result_type
 from ..tensor import Tensor, wrap
 from .convert import Gradients, cast, floating
-from .operands import Operand, apply_binary, operands
+from .operands import Operand, apply_binary, number_or_tensor, operands
 from .selection import eq, ge, le, logical_and, where
 from .shape import named
 
@@ -265,7 +265,8 @@ def reciprocal(x: Tensor) -> Tensor:
 
 def pow(x: Operand, exponent: Operand) -> Tensor:
     """x to the power of exponent, broadcast (torch.pow)."""
-    negative = bool((exponent.array < 0).any()) if isinstance(exponent, Tensor) else exponent < 0
+    e = number_or_tensor("pow", exponent)
+    negative = bool((e.array < 0).any()) if isinstance(e, Tensor) else e < 0
     x, y = operands("pow", x, exponent)
     if negative and result_type(x, y).kind in "iu":
         raise RuntimeError("Integers to negative integer powers are not allowed: make the base a float")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from ..backend import Array, quiet
+from ..backend import Array, is_array, quiet
 from ..core import Op
 from ..dtypes import Number, result_type
-from ..tensor import Tensor
+from ..tensor import Tensor, wrap
 from .convert import cast
 from .elementwise import add, mul, sub
 from .reduction import norm, sum
@@ -48,6 +48,7 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
     Raises:
         RuntimeError: the inner sizes differ, the leading axes do not broadcast, or the dtypes differ.
     """
+    x, y = (wrap(z) if is_array(z) else z for z in (x, y))
     for operand in (x, y):
         if not isinstance(operand, Tensor):
             raise TypeError(f"matmul: expected tensors, got {type(operand).__name__}")

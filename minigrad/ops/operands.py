@@ -27,8 +27,11 @@ def operands(name: str, x: Operand, y: Operand, as_float: bool = False) -> tuple
         TypeError: neither a tensor nor a number.
         RuntimeError: the shapes do not broadcast.
     """
+    foreign = backend.is_array(x) or backend.is_array(y)
     x, y = number_or_tensor(name, x), number_or_tensor(name, y)
     dtype = result_type(x, y)
+    if foreign and isinstance(x, Tensor) and isinstance(y, Tensor):  # with an array it is NumPy's rule, as in torch
+        dtype = np.promote_types(x.array.dtype, y.array.dtype)
     if as_float and dtype.kind != "f":
         dtype = default_float()
     x = cast(x, dtype) if isinstance(x, Tensor) else fitting(x, dtype)

@@ -43,8 +43,10 @@ class Sum(Op):
     @quiet
     def forward(self, x: Array) -> Array:
         self.back = x.shape
-        y = x.sum(axis=self.axes, dtype=x.dtype, keepdims=self.keepdim)
-        return y if self.count == 1 else y / x.dtype.type(self.count)
+        wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype  # as torch, half precision by way of float32
+        y = x.sum(axis=self.axes, dtype=wide, keepdims=self.keepdim)
+        y = y if self.count == 1 else y / wide.type(self.count)
+        return y if wide == x.dtype else y.astype(x.dtype)
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         if not self.keepdim:
@@ -272,6 +274,8 @@ def norm(x: Tensor, p: Any = "fro", dim: Dims = None, keepdim: bool = False) -> 
         raise RuntimeError(f"norm: expected a floating point tensor, got {x.dtype}")
     if isinstance(p, str) and p != "fro":
         raise RuntimeError(f"norm: p must be a number or 'fro', got {p!r}")
+    if x.array.dtype == np.float16:
+        return cast(norm(cast(x, np.dtype(np.float32)), p, dim, keepdim), x.array.dtype)
     if p == 1:
         y = sum(abs(x), dim, keepdim)
     elif p in (2, "fro", None):
