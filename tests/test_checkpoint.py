@@ -52,7 +52,7 @@ def identical(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, mg.Tensor):
         return a.requires_grad == b.requires_grad and identical(numpy_of(a.detach()), numpy_of(b.detach()))
-    if isinstance(a, np.ndarray | np.generic):
+    if isinstance(a, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     if isinstance(a, dict):
         return len(a) == len(b) and all(

@@ -166,7 +166,13 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     return data.to(dtype=dtype, device=device)
 
 
-asarray = as_tensor
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """obj as a tensor; a copy only where needed, or if asked for (torch.asarray)."""
+    x = as_tensor(obj, dtype, device)
+    x = wrap(x.array.copy()) if copy else x
+    return x.detach().requires_grad_() if requires_grad else x
 
 
 # -------------------------------------------------------------------------------------------------------------- constant

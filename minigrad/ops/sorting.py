@@ -217,8 +217,11 @@ def histc(x: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
         min, max = float(x.array.min()), float(x.array.max())
     if min == max:
         min, max = min - 1, max + 1
-    counts, _ = namespace(x.array).histogram(x.array.reshape(-1), bins=bins, range=(min, max))
-    return wrap(counts.astype(x.array.dtype))
+    xp, values = namespace(x.array), x.array.reshape(-1)
+    low, high = x.array.dtype.type(min), x.array.dtype.type(max)
+    values = values[(values >= low) & (values <= high)]
+    places = ((values - low) * bins / (high - low)).astype(np.int64)
+    return wrap(xp.bincount(xp.minimum(places, bins - 1), minlength=bins).astype(x.array.dtype))
 
 
 def unique(
