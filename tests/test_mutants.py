@@ -225,7 +225,104 @@ def ascends(right):
 
 fast = {"second_order": False}
 
+# --- of attention, norms and activations
+
+
+def changed_gradients(change: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
+    """The fast backward, with its gradients put through `change`."""
+
+    def wrong(right: Any) -> Any:
+        return lambda op, g: change(list(right(op, g)))
+
+    return wrong
+
+
+def without_keep(right: Any) -> Any:
+    """Dropout is forgotten on the way back."""
+
+    def backward(op: Any, g: Any) -> Any:
+        p, hidden, _ = op._saved
+        op._saved = (p, hidden, None)
+        return right(op, g)
+
+    return backward
+
+
+def attend(**options: Any) -> Callable[..., Any]:
+    def f(lib: Any, q: Any, k: Any, v: Any) -> Any:
+        lib.manual_seed(3)
+        return lib.nn.functional.scaled_dot_product_attention(q, k, v, **options)
+
+    return f
+
+
+QKV = (X, Y, X[:, ::-1] + 0.5)
+W = np.array([0.5, -1.5, 2.0])
+
 MUTANTS = [
+    Mutant(
+        "attention exchanges the gradients of q and k",
+        fused.Attention,
+        "fast_backward",
+        changed_gradients(lambda gs: [gs[1], gs[0], *gs[2:]]),
+        [oracle(attend(), *QKV, **fast)],
+    ),
+    Mutant(
+        "attention forgets to scale the gradient of k",
+        fused.Attention,
+        "fast_backward",
+        changed_gradients(lambda gs: [gs[0], gs[1] * 3**0.5, *gs[2:]]),
+        [oracle(attend(is_causal=True), *QKV, **fast)],
+    ),
+    Mutant(
+        "attention forgets its dropout on the way back",
+        fused.Attention,
+        "fast_backward",
+        without_keep,
+        [oracle(attend(dropout_p=0.5), *QKV, **fast)],
+    ),
+    Mutant(
+        "layer norm forgets that the mean moves too",
+        fused.LayerNorm,
+        "fast_backward",
+        changed_gradients(lambda gs: [gs[0] + 0.1, *gs[1:]]),
+        [oracle(lambda lib, x, w: lib.nn.functional.layer_norm(x, (3,), w), X, W, **fast)],
+    ),
+    Mutant(
+        "layer norm gives the weight the gradient of the bias",
+        fused.LayerNorm,
+        "fast_backward",
+        changed_gradients(lambda gs: [gs[0], gs[2], gs[2]]),
+        [oracle(lambda lib, x, w, b: lib.nn.functional.layer_norm(x, (3,), w, b), X, W, W + 1, **fast)],
+    ),
+    Mutant(
+        "gelu's slope is the step alone",
+        fused.GELU,
+        "pull",
+        lambda right: staticmethod(lambda x, c, g: g * c),
+        [oracle(lambda lib, x: lib.nn.functional.gelu(x), X, **fast)],
+    ),
+    Mutant(
+        "gelu's slope is the step alone (tanh)",
+        fused.GELUTanh,
+        "pull",
+        lambda right: staticmethod(lambda x, c, g: g * c),
+        [oracle(lambda lib, x: lib.nn.functional.gelu(x, approximate="tanh"), X, **fast)],
+    ),
+    Mutant(
+        "gelu by tanh is taken for the exact one",
+        fused.GELUTanh,
+        "step",
+        lambda right: vars(fused.GELU)["step"],
+        [oracle(lambda lib, x: lib.nn.functional.gelu(x, approximate="tanh"), X, exact=False, rtol=1e-7)],
+    ),
+    Mutant(
+        "the running total goes back the way it came",
+        reduction.CumSum,
+        "backward",
+        lambda right: lambda op, g: (reduction.cumsum(g, op.axis),),
+        [oracle(lambda lib, x: lib.cumsum(x, 1), X)],
+    ),
     Mutant(
         "exp forgets the cotangent",
         elementwise.Exp,
