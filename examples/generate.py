@@ -17,9 +17,11 @@ from minigrad.data import CompactTokenizer, gpt2_tokenizer
 from minigrad.gpt import GPT, GPTConfig, load_gpt2
 
 
-def load(path: str, device: str) -> tuple[GPT, Any]:
-    """The model of a checkpoint and its tokenizer."""
-    kept = {} if Path(path).is_dir() else torch.load(path)
+def load(path: Path, device: str) -> tuple[GPT, Any]:
+    """The model of a checkpoint, or of the folder it is in, and its tokenizer."""
+    if path.is_dir() and (path / "checkpoint.safetensors").exists():
+        path = path / "checkpoint.safetensors"
+    kept = {} if path.is_dir() else torch.load(path)
     if not isinstance(kept, dict) or not {"config", "tokens", "model", "about"} <= kept.keys():
         return load_gpt2(path).to(device), gpt2_tokenizer()
     model = GPT(GPTConfig(**kept["config"]))
@@ -29,7 +31,7 @@ def load(path: str, device: str) -> tuple[GPT, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", nargs="?", default="runs/nano/checkpoint.safetensors")
+    parser.add_argument("checkpoint", nargs="?", type=Path, default=Path("runs/nano/checkpoint.safetensors"))
     parser.add_argument("--prompt", default="The", help="go on from this text")
     parser.add_argument("--tokens", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--temperature", type=float, default=0.8, help="0: always the most likely token (default 0.8)")
@@ -40,6 +42,10 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.tokens < 0:
         parser.error("--tokens must not be negative")
+    if not options.checkpoint.exists():
+        parser.error(
+            f"there is no {options.checkpoint}; python examples/train_gpt.py makes runs/nano/checkpoint.safetensors"
+        )
     try:
         model, tokenizer = load(options.checkpoint, options.device)
         model.eval()
@@ -47,8 +53,6 @@ def main(arguments: list[str] | None = None) -> None:
         if not ids:
             raise ValueError("the prompt is empty: there is nothing to go on from")
         write(model, tokenizer, torch.tensor([ids], device=options.device), options)
-    except FileNotFoundError as error:
-        parser.exit(2, f"{parser.prog}: {error}; python examples/train_gpt.py makes one\n")
     except (OSError, ValueError, RuntimeError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
 
@@ -57,10 +61,9 @@ def write(model: GPT, tokenizer: Any, ids: torch.Tensor, options: argparse.Names
     """Print the text as it comes."""
     torch.manual_seed(options.seed)
     began, written = time.perf_counter(), ids[0].tolist()
+    stream = model.stream(ids, options.tokens, options.temperature, options.top_k or None, not options.no_cache)
     print(shown := tokenizer.decode(written), end="", flush=True)
-    for following in model.stream(
-        ids, options.tokens, options.temperature, options.top_k or None, not options.no_cache
-    ):
+    for following in stream:
         written.append(following.item())
         text = tokenizer.decode(written)
         if not text.endswith("\ufffd"):  # the last bytes of a character may be still to come

@@ -89,6 +89,8 @@ class Run:
             ids = np.searchsorted(self.tokenizer.kept, ids).astype(np.uint16)
         config = GPTConfig(**{**asdict(size.model), "vocab_size": self.tokenizer.n_vocab})
         length = config.context_length
+        if len(ids) <= length:
+            raise ValueError(f"the text is too short: {len(ids)} tokens, and a window takes {length + 1}")
         windows = WindowDataset(ids, length, length)
         train = Subset(windows, [i for i in range(len(windows)) if i % 10 != 9])
         held_out = Subset(windows, range(9, len(windows), 10))
@@ -111,8 +113,12 @@ class Run:
         # step, mean loss since the entry before, held-out loss
         self.history: list[tuple[int, float, float]] = []
         self.recent: list[float] = []
-        self.about = {"text": zlib.crc32(text.encode()), "steps": options.steps, "batch_size": options.batch_size,
-                      "lr": options.lr, "seed": options.seed}  # fmt: skip
+        self.about = {
+            "text": zlib.crc32(text.encode()),
+            "batch_size": options.batch_size,
+            "lr": options.lr,
+            "seed": options.seed,
+        }
 
     def learning_rate(self, step: int) -> float:
         """The share of the peak rate: up in a straight line, then down to a tenth along a cosine."""
@@ -168,11 +174,13 @@ class Run:
         )
 
     def load(self, file: Path) -> None:
+        if not file.exists():
+            raise ValueError(f"there is no checkpoint {file} to go on from: leave out --resume to start one")
         kept = torch.load(file)
         if not isinstance(kept, dict) or "about" not in kept:
             raise ValueError(f"{file} is not a checkpoint of this program")
         differ = [
-            f"{name} {kept['about'].get(name)} then, {now} now"
+            "another text" if name == "text" else f"{name} {kept['about'].get(name)} then, {now} now"
             for name, now in self.about.items()
             if kept["about"].get(name) != now
         ]
@@ -191,16 +199,21 @@ class Run:
 
 
 class Stop:
-    """Becomes true at the first Ctrl-C (or a polite kill); the second one interrupts as usual."""
+    """Within the block it becomes true at the first Ctrl-C or polite kill; the second one interrupts as usual."""
 
-    def __init__(self) -> None:
+    def __enter__(self) -> Stop:
         self.asked = False
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, self._ask)
+        self.before = {name: signal.signal(name, self._ask) for name in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        for name, handler in self.before.items():
+            signal.signal(name, handler)
 
     def _ask(self, number: int, frame: Any) -> None:
         self.asked = True
-        signal.signal(number, signal.default_int_handler)
+        for name in self.before:
+            signal.signal(name, signal.default_int_handler)
 
     def __bool__(self) -> bool:
         return self.asked
@@ -243,7 +256,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def train(run: Run, options: argparse.Namespace) -> None:
-    options.out.mkdir(parents=True, exist_ok=True)
     file = options.out / "checkpoint.safetensors"
     if options.resume:
         run.load(file)
@@ -252,27 +264,41 @@ def train(run: Run, options: argparse.Namespace) -> None:
         raise ValueError(
             f"{file} is there already: --resume goes on from it, --overwrite starts anew, --out DIR keeps both"
         )
+    options.out.mkdir(parents=True, exist_ok=True)
     tokens_a_step = options.batch_size * run.model.config.context_length
     parameters = sum(p.numel() for p in run.model.parameters())
+    vocabulary = run.tokenizer.n_vocab
     print(
-        f"{parameters:,} parameters, {run.tokenizer.n_vocab:,} tokens in the vocabulary, {options.steps} steps of {tokens_a_step:,} tokens"
+        f"{parameters:,} parameters, {vocabulary:,} tokens in the vocabulary, {options.steps} steps of {tokens_a_step:,} tokens"
     )
-    print(f"guessing evenly, the loss is {math.log(run.tokenizer.n_vocab):.3f}")
-    stop, began, first = Stop(), time.perf_counter(), run.step
-    with tqdm(total=options.steps, initial=run.step, unit="step", disable=None) as bar:  # none where nobody watches
+    print(f"guessing evenly, the loss is {math.log(vocabulary):.3f}")
+    began, first = time.perf_counter(), run.step
+    with (
+        Stop() as stop,
+        tqdm(total=options.steps, initial=run.step, unit="step", disable=None) as bar,
+    ):  # only where one watches
         for inputs, targets in run.batches if run.step < options.steps else ():
             loss = run.train_one(inputs, targets)
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"the loss is {loss} at step {run.step}: choose a smaller --lr. The last checkpoint is untouched"
+                )
             speed = (run.step - first) * tokens_a_step / (time.perf_counter() - began)
             bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
             bar.update()
             last = run.step == options.steps
-            if run.step % options.eval_every == 0 or last:
+            look = run.step % options.eval_every == 0 or last
+            if look:
                 run.evaluate()
+            if run.step % options.save_every == 0 or last or stop:
+                try:
+                    run.save(file)
+                except OSError as error:
+                    raise OSError(f"could not write {file} ({error}); what was there before is untouched") from error
+            if look:
                 step, train_loss, held_out = run.history[-1]
                 tqdm.write(f"step {step:5d}: loss {train_loss:.3f}, held out {held_out:.3f}")
                 tqdm.write(f"    {run.sample(options.prompt, 40)!r}")
-            if run.step % options.save_every == 0 or last or stop:
-                run.save(file)
             if last or stop:
                 break
     if run.step < options.steps:

@@ -10,12 +10,12 @@ installed is not touched. Programs that the program starts in turn find their ow
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 import sys
 from importlib import import_module
 from io import open_code
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -37,11 +37,13 @@ MAPPED = {
     "torch.nn.functional": "minigrad.nn.functional",
     "torch.nn.init": "minigrad.nn.init",
     "torch.nn.modules": "minigrad.nn",
+    "torch.nn.modules.module": "minigrad.nn.module",
     "torch.nn.parallel": "minigrad.distributed",
     "torch.nn.parameter": "minigrad.nn",
     "torch.nn.utils": "minigrad.nn.utils",
     "torch.nn.utils.rnn": "minigrad.nn.utils.rnn",
     "torch.optim": "minigrad.optim",
+    "torch.optim.optimizer": "minigrad.optim",
     "torch.optim.lr_scheduler": "minigrad.optim.lr_scheduler",
     "torch.random": "minigrad.random",
     "torch.testing": "minigrad.testing",
@@ -101,9 +103,10 @@ def run(arguments: list[str]) -> None:
             _execute(code, "<string>")
         case [script, *rest] if not script.startswith("-"):
             sys.argv = [script, *rest]
-            sys.path[0] = str(Path(script).resolve().parent)
-            with open_code(script) as file:
-                _execute(file.read(), script, __file__=script)
+            path = os.path.abspath(script)
+            sys.path[0] = os.path.dirname(os.path.realpath(path))
+            with open_code(path) as file:
+                _execute(file.read(), path, __file__=path)
         case _:
             print(__doc__)
             sys.exit(0 if arguments in (["-h"], ["--help"]) else 2)
@@ -121,7 +124,9 @@ def main(arguments: list[str]) -> int:
     install()
     try:
         run(arguments)
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:
         if isinstance(error, ImportError) and (
             found := re.match(r"cannot import name '(\w+)' from '(minigrad[\w.]*)'", str(error))
         ):
@@ -130,7 +135,7 @@ def main(arguments: list[str]) -> int:
         while trace is not None and trace.tb_frame.f_globals.get("__name__") in (__name__, "runpy"):
             trace = trace.tb_next
         sys.excepthook(type(error), error.with_traceback(trace), trace)
-        return 1
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
     return 0
 
 

@@ -582,8 +582,9 @@ def retain_grad(self: Tensor) -> None:
 class Handle:
     """What removes a hook: by .remove(), or at the end of a with block."""
 
-    def __init__(self, hooks: dict[Handle, Any]):
+    def __init__(self, hooks: dict[Handle, Any], hook: Any):
         self.hooks = hooks
+        hooks[self] = hook
 
     def remove(self) -> None:
         """Call the hook no more."""
@@ -597,10 +598,7 @@ class Handle:
 
 
 def _register(owner: Op | Tensor, kind: str, hook: Callable[[Tensor], Any]) -> Handle:
-    hooks = owner.__dict__.setdefault(kind, {})
-    handle = Handle(hooks)
-    hooks[handle] = hook
-    return handle
+    return Handle(owner.__dict__.setdefault(kind, {}), hook)
 
 
 def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Handle:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from . import nn
 from .checkpoint import load
-from .grad_mode import no_grad
+from .grad_mode import mode, no_grad
 from .nn import functional as F
 from .ops.creation import empty, multinomial, ones
-from .ops.reduction import argmax
+from .ops.reduction import argmax, equal
 from .ops.selection import masked_fill, tril
 from .ops.shape import cat
 from .ops.sorting import topk
@@ -30,7 +30,7 @@ class GPTConfig:
     """The sizes of a GPT; the defaults are GPT-2's with 124 million parameters.
 
     Raises:
-        ValueError: emb_dim is not a multiple of n_heads.
+        ValueError: a size below 1, or an emb_dim that is not a multiple of n_heads.
     """
 
     vocab_size: int = 50257
@@ -42,6 +42,9 @@ class GPTConfig:
     qkv_bias: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("context_length", "emb_dim", "n_heads", "n_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.emb_dim % self.n_heads:
             raise ValueError(f"emb_dim {self.emb_dim} is not a multiple of n_heads {self.n_heads}")
 
@@ -146,12 +149,19 @@ class GPT(nn.Module):
         """Logits (B, T, V) for the token after each of ids (B, T).
 
         Args:
-            cache: holds the tokens before these, and afterwards these too.
+            cache: holds the tokens before these, and afterwards these too. For use under no_grad.
 
         Raises:
-            ValueError: more tokens than context_length.
+            ValueError: ids is not (B, T), or more tokens than context_length.
+            RuntimeError: a cache where gradients are recorded.
             IndexError: an id outside the vocabulary.
         """
+        if ids.ndim != 2:
+            raise ValueError(f"GPT: ids must be (B, T), got shape {tuple(ids.shape)}; for one text: ids[None]")
+        if cache is not None and mode.recording:
+            raise RuntimeError(
+                "GPT: a cache is for generation, without gradients: call the model under torch.no_grad()"
+            )
         x = self.dropout(self.embedding(ids, start=cache.length if cache else 0))
         for block in self.blocks:
             x = block(x, cache)
@@ -192,8 +202,20 @@ class GPT(nn.Module):
             raise ValueError(f"generate: temperature must be 0 (the most likely token) or more, got {temperature}")
         if top_k is not None and top_k < 1:
             raise ValueError(f"generate: top_k must be at least 1, got {top_k}")
+        return self._stream(
+            ids, max_new_tokens, temperature, top_k, KVCache(self.config) if use_cache else None, generator
+        )
+
+    def _stream(
+        self,
+        ids: Tensor,
+        max_new_tokens: int,
+        temperature: float,
+        top_k: int | None,
+        cache: KVCache | None,
+        generator: Generator | None,
+    ) -> Iterator[Tensor]:
         context = self.config.context_length
-        cache = KVCache(self.config) if use_cache else None
         for _ in range(max_new_tokens):
             if ids.shape[1] > context:
                 cache = None  # what it holds was computed at other positions
@@ -262,27 +284,24 @@ def load_gpt2(path: str | os.PathLike[str], n_heads: int | None = None, drop_rat
         raise ValueError(f"{file} holds a {type(published).__name__}, not GPT-2's weights by name")
     state, unknown = {}, []
     for name, tensor in published.items():
-        layer, _, kind = name.removeprefix("transformer.").rpartition(".")
-        ours = next(
-            (re.sub(theirs, to, layer) for theirs, to in GPT2_NAMES.items() if re.fullmatch(theirs, layer)), None
-        )
-        if ours is not None and kind in ("weight", "bias"):
-            linear = kind == "weight" and tensor.ndim == 2 and "embedding" not in ours
-            state[f"{ours}.{kind}"] = tensor.t() if linear else tensor  # published as (in, out)
-        elif not re.fullmatch(
-            r"h\.\d+\.attn\.(masked_)?bias|lm_head\.weight", f"{layer}.{kind}"
-        ):  # masks; the tied table
+        name = name.removeprefix("transformer.")
+        layer, _, kind = name.rpartition(".")
+        ours = [re.sub(theirs, to, layer) for theirs, to in GPT2_NAMES.items() if re.fullmatch(theirs, layer)]
+        if ours and kind in ("weight", "bias"):
+            linear = kind == "weight" and tensor.ndim == 2 and layer.startswith("h.")
+            state[f"{ours[0]}.{kind}"] = tensor.t() if linear else tensor  # published as (in, out)
+        elif name != "lm_head.weight" and not re.fullmatch(r"h\.\d+\.attn\.(masked_)?bias", name):  # the masks
             unknown.append(name)
-    if unknown or not {"embedding.token.weight", "embedding.position.weight"} <= state.keys():
+    token, position = state.get("embedding.token.weight"), state.get("embedding.position.weight")
+    if unknown or token is None or position is None or token.ndim != 2:
         raise ValueError(
             f"{file} does not hold GPT-2's weights: unknown names {unknown or 'none'}, found {sorted(state)}"
         )
-    (vocab_size, emb_dim), context_length = (
-        state["embedding.token.weight"].shape,
-        len(state["embedding.position.weight"]),
-    )
+    if not equal(published.get("lm_head.weight", token), token):
+        raise ValueError(f"{file}: lm_head.weight is not wte.weight: these weights are not tied, as GPT-2's are")
+    vocab_size, emb_dim = token.shape
     n_layers = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
-    config = GPTConfig(vocab_size, context_length, emb_dim, n_heads or max(emb_dim // 64, 1), n_layers, drop_rate)
+    config = GPTConfig(vocab_size, len(position), emb_dim, n_heads or max(emb_dim // 64, 1), n_layers, drop_rate)
     model = GPT(config)
     try:
         model.load_state_dict(state)

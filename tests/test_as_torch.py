@@ -41,7 +41,7 @@ import torch
 from torch.utils.data import DataLoader
 
 if __name__ == "__main__":
-    print(sys.argv[1:], __file__.endswith("script.py"), shape(torch.ones(2, 3)), torch.__version__)
+    print(sys.argv[1:], __file__ == sys.path[0] + "/script.py", shape(torch.ones(2, 3)), torch.__version__)
     print(sorted(name for name in sys.modules if name.startswith("torch._")))
     print(type(torch.ones(1)), type(torch.nn.Linear(1, 1).weight))
     sys.exit(7)
@@ -168,6 +168,11 @@ def test_without_arguments_it_says_how() -> None:
         assert done.returncode == code and "python -m minigrad.as_torch script.py" in done.stdout
 
 
+def test_an_interrupt_is_shown_from_the_programs_first_line_on() -> None:
+    done = run("-c", "raise KeyboardInterrupt")
+    assert done.returncode == 130 and "KeyboardInterrupt" in done.stderr and "as_torch" not in done.stderr
+
+
 def test_no_such_script() -> None:
     done = run("nowhere.py")
     assert done.returncode == 1 and "nowhere.py" in done.stderr.splitlines()[-1]
@@ -186,6 +191,7 @@ torch.cuda.manual_seed_all(1); torch.cuda.manual_seed(1); torch.cuda.empty_cache
 from torch.utils.checkpoint import checkpoint
 assert not torch.accelerator.is_available() and torch.accelerator.current_accelerator() is None and not torch.xpu.is_available()
 assert torch.version.cuda is None and torch.jit.script(abs) is abs and checkpoint(max, 1, 2, use_reentrant=False) == 2
+assert not isinstance(torch.nn.ReLU(), DDP)
 device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
 model = torch.compile(torch.nn.Linear(2, 1)); scaler = torch.amp.GradScaler(device, enabled=False)
 opt = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -181,6 +181,11 @@ def test_greedy_is_the_most_likely_and_sampling_draws_torchs_tokens() -> None:
         (lambda m: m.generate(mg.tensor([[1]]), 3, temperature=1, top_k=0), ValueError, ["top_k", "0"]),
         (lambda m: m(mg.zeros(1, 13, dtype=mg.int64)), ValueError, ["13", "context_length 12"]),
         (lambda m: m(mg.tensor([[50]])), IndexError, ["50", "0..49"]),
+        (lambda m: m(mg.tensor([1, 2])), ValueError, ["(B, T)", "ids[None]"]),
+        (lambda m: m(mg.tensor([[1, 2]]), KVCache(CONFIG)), RuntimeError, ["no_grad"]),
+        (lambda m: m.stream(mg.tensor([[1]]), 1, temperature=-1), ValueError, ["temperature", "-1"]),  # at once
+        (lambda m: GPTConfig(n_heads=0), ValueError, ["n_heads", "0"]),
+        (lambda m: GPTConfig(emb_dim=-8, n_heads=1), ValueError, ["emb_dim", "-8"]),
         (lambda m: GPTConfig(emb_dim=10, n_heads=4), ValueError, ["emb_dim 10", "n_heads 4"]),
     ],
 )
@@ -247,6 +252,10 @@ def test_other_weights_are_refused(tmp_path: Path) -> None:
 
     assert "'layers.0.w'" in refusal({**good, "layers.0.w": np.zeros(3)})
     assert "embedding.position" not in refusal({n: w for n, w in good.items() if n != "wpe.weight"}).split("found")[0]
+    assert "'wte.weight" not in refusal({**good, "wte.weight": np.zeros(30, np.float32)})
+    safetensors.numpy.save_file({**good, "lm_head.weight": good["wte.weight"] + 1}, file)
+    with pytest.raises(ValueError, match=r"lm_head.weight is not wte.weight"):
+        load_gpt2(file)
     assert "blocks.1.norm1.bias" in refusal({n: w for n, w in good.items() if n != "h.1.ln_1.bias"})
     assert "[7]" in refusal({**good, "h.1.ln_1.bias": np.zeros(7, np.float32)})
     with pytest.raises(FileNotFoundError):

@@ -775,3 +775,20 @@ def test_an_optimizer_of_ones_own_as_for_torch() -> None:
         other.load_state_dict(optimizer.state_dict())
         train(L, m, other, 5, start=5)
     same_parameters(*pair)
+
+
+@pytest.mark.parametrize(("change", "fact"), [
+    (lambda s: s["state"].update({7: {}}), "7"),
+    (lambda s: s.pop("param_groups"), "param_groups"),
+])  # fmt: skip
+def test_a_state_that_does_not_belong_changes_nothing(change, fact):
+    w = mg.ones(2, requires_grad=True)
+    opt = mg.optim.Adam([w])
+    w.sum().backward()
+    opt.step()
+    before = opt.state_dict()
+    broken = {**before, "state": dict(before["state"])}
+    change(broken)
+    with pytest.raises((ValueError, KeyError), match=fact):
+        opt.load_state_dict(broken)
+    assert opt.state_dict()["state"][0]["exp_avg"] is before["state"][0]["exp_avg"]

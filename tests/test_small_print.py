@@ -167,6 +167,7 @@ t.asarray(a) is a ; t.asarray(a, copy=True) ; t.asarray(3)
 t.asarray([1, 2], dtype=t.float64, requires_grad=True) ; t.asarray(np.arange(2.0))
 a + np.arange(2) ; a * np.ones(2, np.float32) ; a ** np.arange(2) ; a[0] @ np.ones(2, np.float32)
 a / np.arange(1, 3) ; a - np.float64(2)
+t.tensor([300., -300.]).half().std() ; t.tensor([300., 300.]).half() @ t.tensor([300., -300.]).half()
 t.ones(70000).half().mean() ; t.full((4,), 300.).half().norm() ; t.ones(70000).half().sum() ; t.ones(3000, 40).half().mean(0)[:3]
 a == None ; a != None ; a != 'a' ; a == [1] ; a in [None, 'a'] ; None in [a] ; a == () ; a != object
 t.zeros(10).scatter_(0, t.tensor(3), value=1) ; t.zeros(4).scatter(0, t.tensor(1), t.tensor(2.0)) ; t.arange(4.0).gather(0, t.tensor(2))

@@ -113,12 +113,12 @@ def train_until(folder: Path, out: str, step: int, *more: str) -> str:
 
 
 def test_killed_at_any_moment_it_leaves_a_checkpoint_that_goes_on(folder: Path) -> None:
-    assert train(folder, "whole", "--steps", "60").returncode == 0
+    assert train(folder, "whole", "--steps", "150").returncode == 0
     file = folder / "out" / "checkpoint.safetensors"
-    rng, steps, resume = np.random.default_rng(0), [0], []
+    rng, steps, resume, killed = np.random.default_rng(0), [0], [], 0
     for _ in range(8):
         process = subprocess.Popen(
-            command(folder, "out", "--steps", "60", *resume),
+            command(folder, "out", "--steps", "150", *resume),
             cwd=folder,
             env=environment(),
             stdout=subprocess.DEVNULL,
@@ -131,10 +131,11 @@ def test_killed_at_any_moment_it_leaves_a_checkpoint_that_goes_on(folder: Path) 
         process.send_signal(signal.SIGKILL)
         _, said = process.communicate()
         assert process.returncode in (-signal.SIGKILL, 0), said
+        killed += process.returncode != 0
         steps.append(checkpoint(folder, "out")["step"])
         resume = ["--resume"]
-    assert steps == sorted(steps) and steps[-1] > 0
-    done = train(folder, "out", "--steps", "60", "--resume")
+    assert steps == sorted(steps) and steps[-1] > 0 and killed >= 4
+    done = train(folder, "out", "--steps", "150", "--resume")
     assert done.returncode == 0, done.stderr
     assert same(checkpoint(folder, "out"), checkpoint(folder, "whole"))
     left = sorted(p.name for p in (folder / "out").iterdir())
@@ -180,7 +181,7 @@ def test_bad_checkpoints(good: Path) -> None:
         "wrong shape": ({**kept, "model": {**weights, first: mg.zeros(3, 3)}}, [first, "[3, 3]"]),
         "a name too few": ({**kept, "model": {k: v for k, v in weights.items() if k != first}}, ["Missing", first]),
         "a name too many": ({**kept, "model": {**weights, "else": mg.ones(1)}}, ["Unexpected", "else"]),
-        "another text": ({**kept, "about": {**kept["about"], "text": 5}}, ["another run", "text 5 then"]),
+        "another text": ({**kept, "about": {**kept["about"], "text": 5}}, ["another run", "another text"]),
         "other options": ({**kept, "about": {**kept["about"], "lr": 0.5}}, ["another run", "lr 0.5 then"]),
         "another model": ({**kept, "config": {**kept["config"], "n_layers": 9}}, ["another run", "9"]),
     }
@@ -225,6 +226,14 @@ def test_generate(good: Path) -> None:
         told[name] = text
     assert told["plain"] == told["again"] == told["no cache"] != told["other"]
     assert generate(good, "nowhere.safetensors").returncode == 2
+    assert generate(good, "out", "--tokens", "3", "--top-k", "0").returncode == 0  # the folder
+    for wrong in (["--top-k", "-1"], ["--temperature", "-1"], ["--tokens", "-1"]):
+        refused = generate(good, file, *wrong)
+        assert (
+            refused.returncode == 2
+            and refused.stdout == ""
+            and "-1" in refused.stderr + "-1" * (wrong[0] == "--tokens")
+        )
     assert "train_gpt.py makes one" in generate(good).stderr
     assert "prompt is empty" in generate(good, file, "--prompt", "").stderr
 
@@ -252,7 +261,8 @@ def test_a_curve_in_letters_and_as_a_picture(folder: Path, monkeypatch: pytest.M
         (["--text", "nowhere.txt"], ["nowhere.txt"]),
         (["--batch-size", "1000"], ["too short", "1000"]),
         (["--text", "short.txt", "--batch-size", "1"], ["too short", "0 are held out"]),
-        (["--resume", "--out", "nothing_there"], ["nothing_there"]),
+        (["--resume", "--out", "nothing_there"], ["nothing_there", "leave out --resume"]),
+        (["--lr", "1e30", "--steps", "5"], ["the loss is", "--lr"]),
     ],
 )
 def test_wrong_options(folder: Path, arguments: list[str], facts: list[str]) -> None:
@@ -260,3 +270,4 @@ def test_wrong_options(folder: Path, arguments: list[str], facts: list[str]) -> 
     done = train(folder, "out", *arguments)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert [fact for fact in facts if fact not in done.stderr] == [], done.stderr
+    assert not (folder / "nothing_there").exists()

@@ -125,12 +125,11 @@ class Module:
 
     def _add_hook(self, kind: str, hook: Callable[..., Any], prepend: bool, with_kwargs: bool) -> Handle:
         hooks = self.__dict__.setdefault(kind, {})
-        handle = Handle(hooks)
-        before = {} if not prepend else dict(hooks)
-        for other in before:
+        others = dict(hooks) if prepend else {}
+        for other in others:
             del hooks[other]
-        hooks[handle] = (hook, with_kwargs)
-        hooks.update(before)
+        handle = Handle(hooks, (hook, with_kwargs))
+        hooks.update(others)
         return handle
 
     # ---- attributes

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+import numpy as np
+
 from ..backend import Array, is_array, quiet
 from ..core import Op
 from ..dtypes import Number, result_type
@@ -65,7 +67,8 @@ def matmul(x: Tensor, y: Tensor) -> Tensor:
             f"the inner sizes {x.array.shape[-1]} and {inner} differ"
         )
     if x.ndim == 1 and y.ndim == 1:
-        return named("Dot", sum(mul(x, y), dtype=x.array.dtype))
+        wide = np.dtype(np.float32) if x.array.dtype == np.float16 else x.array.dtype
+        return named("Dot", cast(sum(mul(cast(x, wide), cast(y, wide)), dtype=wide), x.array.dtype))
     if x.ndim == 1:
         product = matmul(Reshape.apply(x, to=(1, x.numel())), y)
         row = Reshape.apply(product, to=(*product.array.shape[:-2], product.array.shape[-1]))

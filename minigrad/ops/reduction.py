@@ -94,6 +94,9 @@ def var(
         unbiased, dim = dim, None
     if x.array.dtype.kind != "f":
         raise RuntimeError(f"var only supports floating point dtypes, got {x.dtype}")
+    if x.array.dtype == np.float16:
+        wide = cast(x, np.dtype(np.float32))
+        return cast(var(wide, dim, unbiased, keepdim, correction=correction), x.array.dtype)
     axes = axes_of(x, dim, "var")
     squares = square(sub(x, mean(x, axes, keepdim=True))) if axes else square(sub(x, x))
     count = product(x.array.shape[axis] for axis in axes)
@@ -105,6 +108,9 @@ def std(
     x: Tensor, dim: Dims = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The square root of the variance (torch.std)."""
+    if x.array.dtype == np.float16:
+        wide = cast(x, np.dtype(np.float32))
+        return cast(std(wide, dim, unbiased, keepdim, correction=correction), x.array.dtype)
     return named("Std", Root.apply(var(x, dim, unbiased, keepdim, correction=correction)))
 
 

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import Array, namespace, quiet
+from ..core import Handle
 from ..grad_mode import enable_grad, no_grad
+from ..ops.creation import zeros_like
 from ..sparse import RowSparse
 from ..tensor import Tensor, wrap
 
@@ -32,10 +34,10 @@ def with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(step)
     def hooked(*args: Any, **kwargs: Any) -> Any:
         self: Optimizer = args[0]
-        for hook in [*self._before]:
+        for hook in [*self._before.values()]:
             args, kwargs = hook(self, args, kwargs) or (args, kwargs)
         result = step(*args, **kwargs)
-        for hook in [*self._after]:
+        for hook in [*self._after.values()]:
             hook(self, args, kwargs)
         if self._opt_called is not None:
             self._opt_called = True
@@ -75,8 +77,8 @@ class Optimizer:
             raise NotImplementedError("differentiable=True: an optimizer's step is not recorded, so it has no gradient")
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
-        self._before: list[Callable[..., Any]] = []
-        self._after: list[Callable[..., Any]] = []
+        self._before: dict[Handle, Callable[..., Any]] = {}
+        self._after: dict[Handle, Callable[..., Any]] = {}
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
@@ -151,13 +153,13 @@ class Optimizer:
                 elif p._grad is not None:
                     p._grad.detach_().zero_()
 
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> Removable:
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> Handle:
         """Call hook(optimizer, args, kwargs) before every step; args[0] is the optimizer. It may return other args, kwargs."""
-        return Removable(self._before, hook)
+        return Handle(self._before, hook)
 
-    def register_step_post_hook(self, hook: Callable[..., Any]) -> Removable:
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> Handle:
         """Call hook(optimizer, args, kwargs) after every step."""
-        return Removable(self._after, hook)
+        return Handle(self._after, hook)
 
     @with_hooks
     @quiet
@@ -199,6 +201,10 @@ class Optimizer:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over options and state (copied). Raises ValueError if the groups are of other sizes; then nothing has changed."""
+        if not {"state", "param_groups"} <= set(state_dict):
+            raise ValueError(
+                f"an optimizer's state has 'state' and 'param_groups', this has {sorted(map(str, state_dict))}"
+            )
         groups = state_dict["param_groups"]
         if len(groups) != len(self.param_groups):
             raise ValueError(
@@ -215,6 +221,8 @@ class Optimizer:
                 strict=True,
             )
         )
+        if unknown := state_dict["state"].keys() - params:
+            raise ValueError(f"loaded state dict has state of parameters that no group has: {sorted(unknown)}")
         for i, s in state_dict["state"].items():
             for name, value in s.items():
                 if isinstance(value, Tensor) and value.ndim and value.shape != params[i].shape:
@@ -235,18 +243,6 @@ class Optimizer:
         return "\n".join([*lines, ")"])
 
 
-class Removable:
-    """A hook among others: remove() ends it."""
-
-    def __init__(self, hooks: list[Callable[..., Any]], hook: Callable[..., Any]):
-        self.hooks, self.hook = hooks, hook
-        hooks.append(hook)
-
-    def remove(self) -> None:
-        if self.hook in self.hooks:
-            self.hooks.remove(self.hook)
-
-
 def _taken_over(name: str, value: Any, p: Tensor) -> Any:
     """A copy of what was remembered of p, on its device and, but for the step, in its type."""
     if not isinstance(value, Tensor) or name == "step" or not p.is_floating_point():
@@ -259,10 +255,6 @@ def counted(state: dict[str, Any]) -> float:
     steps = float(state["step"]) + 1
     state["step"] = wrap(np.array(steps, dtype=np.float32))
     return steps
-
-
-def zeros_like(p: Tensor) -> Tensor:
-    return wrap(namespace(p.array).zeros(p.array.shape, dtype=p.array.dtype))
 
 
 def blocks(g: Tensor | RowSparse) -> Blocks:
