@@ -1,4 +1,4 @@
-"""The only file that knows NumPy from CuPy.
+"""The only file that imports CuPy, and does by hand what it does otherwise than NumPy.
 
 An array's type says where it lives, and the arrays decide where an operation runs: there is no global switch. CuPy is
 found through sys.modules and imported only when somebody asks for the device "cuda". Nothing is ever moved silently.
@@ -81,7 +81,7 @@ def to_device(array: Array, where: device) -> Array:
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """The array on the host: itself, or a copy of a CuPy array. The only place that reads a GPU's memory."""
+    """The array on the host: itself, or a copy of a CuPy array."""
     return array.get() if _is_cupy(array) else np.asarray(array)
 
 

@@ -187,7 +187,7 @@ class GPT(nn.Module):
         Beyond context_length the oldest tokens are forgotten, and every token takes a full pass: positions have moved.
 
         Args:
-            temperature: 0 takes the most likely token; 1 draws from the model's probabilities; less is bolder in between.
+            temperature: 0 takes the most likely token; 1 draws from the model's probabilities, less keeps closer to the likely.
             top_k: draw among the k most likely.
             use_cache: keep keys and values instead of computing them again. The tokens are the same.
 

@@ -1,6 +1,6 @@
 """Tensor: an array, the op that made it, and the gradient collected for it.
 
-What a tensor is and how its memory is written stand here; the ~100 methods that are ops are listed in methods.py.
+What a tensor is and how its memory is written stand here; the methods that are ops are listed in methods.py.
 """
 
 from __future__ import annotations
@@ -299,7 +299,11 @@ class Tensor(TensorMethods):
         """This tensor: a copy to a GPU is not made faster by pinning here."""
         return self
 
-    share_memory_ = to_dense = pin_memory
+    share_memory_ = pin_memory
+
+    def to_dense(self) -> Tensor:
+        """This tensor: it is dense (torch.Tensor.to_dense)."""
+        return self
 
     # ---- writing in place
 

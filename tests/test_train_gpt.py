@@ -234,7 +234,7 @@ def test_generate(good: Path) -> None:
             and refused.stdout == ""
             and "-1" in refused.stderr + "-1" * (wrong[0] == "--tokens")
         )
-    assert "train_gpt.py makes one" in generate(good).stderr
+    assert "train_gpt.py makes" in generate(good).stderr
     assert "prompt is empty" in generate(good, file, "--prompt", "").stderr
 
 

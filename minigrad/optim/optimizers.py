@@ -202,7 +202,7 @@ class Optimizer:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over options and state (copied). Raises ValueError if the groups are of other sizes; then nothing has changed."""
         if not {"state", "param_groups"} <= set(state_dict):
-            raise ValueError(
+            raise KeyError(
                 f"an optimizer's state has 'state' and 'param_groups', this has {sorted(map(str, state_dict))}"
             )
         groups = state_dict["param_groups"]
