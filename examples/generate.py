@@ -22,6 +22,8 @@ def load(path: Path, device: str) -> tuple[GPT, Any]:
     if path.is_dir() and (path / "checkpoint.safetensors").exists():
         path = path / "checkpoint.safetensors"
     kept = {} if path.is_dir() else torch.load(path)
+    if isinstance(kept, dict) and "embedding.token.weight" in kept:
+        raise ValueError(f"{path} holds weights only; generate needs what train_gpt.py saves: sizes and vocabulary too")
     if not isinstance(kept, dict) or not {"config", "tokens", "model", "about"} <= kept.keys():
         return load_gpt2(path).to(device), gpt2_tokenizer()
     model = GPT(GPTConfig(**kept["config"]))

@@ -180,7 +180,9 @@ class Run:
         if not isinstance(kept, dict) or "about" not in kept:
             raise ValueError(f"{file} is not a checkpoint of this program")
         differ = [
-            "another text" if name == "text" else f"{name} {kept['about'].get(name)} then, {now} now"
+            "another text: name the same --text"
+            if name == "text"
+            else f"{name} {kept['about'].get(name)} then, {now} now"
             for name, now in self.about.items()
             if kept["about"].get(name) != now
         ]
@@ -212,6 +214,7 @@ class Stop:
 
     def _ask(self, number: int, frame: Any) -> None:
         self.asked = True
+        tqdm.write("finishing this step and saving; once more stops at once, without saving")
         for name in self.before:
             signal.signal(name, signal.default_int_handler)
 
@@ -240,6 +243,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args(arguments)
     size = SIZES[options.size]
+    if options.resume and options.overwrite:
+        parser.error("--resume goes on from the checkpoint and --overwrite throws it away: choose one")
     if not options.prompt:
         parser.error("--prompt is empty: there is nothing to go on from")
     for name in ("steps", "batch_size", "lr", "eval_every", "save_every"):

@@ -77,7 +77,7 @@ def test_resumed_is_uninterrupted(folder: Path) -> None:
         resume: list[str] = []
         for stop in stops:
             stopped = train_until(folder, out, stop, *resume)
-            assert f"stopped after step {stop}" in stopped
+            assert "finishing this step and saving" in stopped and f"stopped after step {stop}" in stopped
             assert checkpoint(folder, out)["step"] == stop
             resume = ["--resume"]
         rest = train(folder, out, "--steps", "12", "--resume")
@@ -257,6 +257,7 @@ def test_a_curve_in_letters_and_as_a_picture(folder: Path, monkeypatch: pytest.M
         (["--eval-every", "0"], ["--eval-every", "positive"]),
         (["--save-every", "-1"], ["--save-every", "positive"]),
         (["--prompt", ""], ["--prompt", "empty"]),
+        (["--resume", "--overwrite"], ["choose one"]),
         (["--lr", "-1"], ["--lr", "positive"]),
         (["--text", "nowhere.txt"], ["nowhere.txt"]),
         (["--batch-size", "1000"], ["too short", "1000"]),
