@@ -65,9 +65,9 @@ def under_torch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 def rounding(m: str, n: str) -> float:
-    """One unit of the last decimal shown, for numbers that are shown with two to four of them: a rounding may go either way."""
+    """One unit of the last decimal shown, for numbers that are shown with three or four of them: a rounding may go either way."""
     shown = max(len(m.partition(".")[2]), len(n.partition(".")[2]))
-    return 1.01 * 10.0**-shown if 2 <= shown <= 4 and "e" not in m else 0.0
+    return 1.01 * 10.0**-shown if 3 <= shown <= 4 and "e" not in m else 0.0
 
 
 def difference(theirs: str, ours: str, rel: float = REL) -> str | None:
