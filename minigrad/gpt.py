@@ -89,11 +89,10 @@ class CausalSelfAttention(nn.Module):
         heads = self.qkv(x).view(batch, length, 3, self.n_heads, dim // self.n_heads)
         q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # (B, heads, T, head_dim) each
         mask = None
-        if cache is not None and cache.length:
+        if cache is not None:
             k, v = cache.extended(self.layer, k, v)
-            mask = tril(ones(length, k.shape[2], device=x.device), k.shape[2] - length).bool()
-        elif cache is not None:
-            cache.extended(self.layer, k, v)
+            if (earlier := k.shape[2] - length) > 0:
+                mask = tril(ones(length, k.shape[2], device=x.device), earlier).bool()
         dropout = self.drop_rate if self.training else 0.0
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=mask is None)
         y = y.transpose(1, 2).reshape(batch, length, dim)
