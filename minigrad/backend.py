@@ -81,8 +81,15 @@ def to_device(array: Array, where: device) -> Array:
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """The array on the host: itself, or a copy of a CuPy array."""
-    return array.get() if _is_cupy(array) else np.asarray(array)
+    """The array on the host: itself, or a copy of a CuPy array, once the GPU has computed it.
+
+    Raises:
+        IndexError: ids that were used on the GPU since the last copy were out of range (see check_later).
+    """
+    if type(array) is np.ndarray or not _is_cupy(array):
+        return np.asarray(array)
+    settle()
+    return array.get()
 
 
 def _cupy() -> ModuleType:
@@ -146,7 +153,47 @@ def shares_memory(x: Array, y: Array) -> bool:
     return y is x or (y.base is not None and (y.base is x or y.base is x.base))
 
 
+# ------------------------------------------------------------------------------------------------- ids, and their range
+
+
+def extent(ids: Array) -> tuple[int, int] | None:
+    """The smallest and the largest of some integers; None on a GPU, which would have to be waited for."""
+    return (int(ids.min()), int(ids.max())) if isinstance(ids, np.ndarray) else None
+
+
+def check_later(ids: Array, low: int, high: int, error: Callable[[np.ndarray], Exception]) -> None:
+    """Raise error(ids), unless all ids lie in [low, high), as soon as the GPU is waited for anyway.
+
+    The ids, being on the GPU, may not be known yet. A flag is computed beside the work that uses them, which an id out of
+    range does not hurt, as CuPy wraps it around; the next copy to the host reads the flag first.
+    """
+    _unread.append((((ids < low) | (ids >= high)).any(), lambda: error(ids.get())))
+    if len(_unread) >= 1000:
+        settle()
+
+
+_unread: list[tuple[Array, Callable[[], Exception]]] = []
+"""Flags of lookups on a GPU: whether an id was out of range, and the error to raise if so."""
+
+
+def settle() -> None:
+    """Wait for the GPU, and raise the first error that check_later has put off."""
+    while _unread:
+        wrong, error = _unread.pop(0)
+        if bool(wrong):
+            _unread.clear()
+            raise error()
+
+
 # ------------------------------------------------------------------------------------------- gather and scatter-add of rows
+
+deterministic = True
+"""False: on a GPU, sums of rows use atomic additions, which are unordered. See use_deterministic_algorithms."""
+
+
+def keeps_rows(array: Array) -> bool:
+    """Whether a table's gradient is better kept as rows: not on a GPU, where to know which rows there are, one has to wait."""
+    return isinstance(array, np.ndarray)
 
 
 def gather(table: Array, index: Array) -> Array:
@@ -185,11 +232,10 @@ def coalesce(index: Array, y: Array, rows: int) -> tuple[Array, Array]:
 
     The sum runs in the order of i, one addition after another from +0, so the result equals a sequential loop bit for bit.
     """
-    if namespace(y) is not np:
-        touched = np.unique(to_numpy(index))
-        position = np.zeros(rows, dtype=np.int64)
-        position[touched] = np.arange(len(touched))
-        return asarray(touched, like=y), _segment_sum(y, position[to_numpy(index)], len(touched))
+    xp = namespace(y)
+    if xp is not np:
+        touched, position = xp.unique(asarray(index, like=y), return_inverse=True)
+        return touched, _segment_sum(y, position, len(touched))
     index = to_numpy(index)
     if len(index) <= 64:
         return _coalesce_by_loop(index, y)
@@ -240,6 +286,10 @@ extern "C" __global__ void segment_sum(
 def _segment_sum(y: Array, index: Array, rows: int) -> Array:
     """scatter_add on a GPU: one thread per element of the result adds its occurrences in order. Deterministic, no atomics."""
     cupy = namespace(y)
+    if not deterministic and y.dtype in (np.float16, np.float32, np.float64):
+        out = cupy.zeros((rows, *y.shape[1:]), dtype=y.dtype)
+        cupy.add.at(out, cupy.asarray(index), y)
+        return out
     if y.dtype not in (np.float32, np.float64):  # integers are exact in any order; float16 is summed in float32
         if y.dtype == np.float16:
             return _segment_sum(y.astype(np.float32), index, rows).astype(np.float16)

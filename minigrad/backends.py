@@ -6,6 +6,8 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
+from . import backend
+
 mps = SimpleNamespace(is_available=lambda: False, is_built=lambda: False)
 """Apple's GPUs: not available."""
 cudnn = SimpleNamespace(
@@ -68,9 +70,15 @@ def get_num_threads() -> int:
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
-    """Accepted: every algorithm here is deterministic."""
+    """Whether sums of rows on a GPU are made in a fixed order (torch.use_deterministic_algorithms; here True at first).
+
+    False lets the gradient of a lookup use atomic additions (cupy.add.at). They suit a row that very many ids name, which
+    in order is one long sum, but come in any order, so that the last bits change from run to run. On the CPU every
+    algorithm is deterministic either way.
+    """
+    backend.deterministic = bool(mode)
 
 
 def are_deterministic_algorithms_enabled() -> bool:
-    """True."""
-    return True
+    """What use_deterministic_algorithms set."""
+    return backend.deterministic

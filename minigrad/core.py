@@ -91,6 +91,7 @@ class Op:
             y._epoch = x._epoch
             if x._unseen or (x._requires_grad and not mode.recording):
                 y._unseen = True
+            y._extent = x._extent
         if mode.recording:
             recorded = False
             for x in inputs:

@@ -74,6 +74,7 @@ class Tensor(TensorMethods):
     _epoch: int = 0  # the version's `rewrites` that self.op describes
     backward_hooks: dict[Any, Any] | None = None
     accumulated_hooks: dict[Any, Any] | None = None
+    _extent: Any = None  # of ids that were copied to a GPU: their extent, and the version's `writes` that it holds for
     _unseen: bool = False  # a view, made while nothing was recorded, of a tensor that requires grad: it has no history
 
     def __init__(self, data: Any = (), *more: int, dtype: Any = None, device: Any = None, requires_grad: bool = False):
@@ -320,6 +321,12 @@ class Tensor(TensorMethods):
         self._version = Version(Memory(before + 1))
         self._epoch = 0
 
+    def extent(self) -> tuple[int, int] | None:
+        """The smallest and the largest of these integers, or None where they are only known on a GPU."""
+        if self._extent is not None and self._extent[1] == self.version().writes:
+            return self._extent[0]
+        return backend.extent(self.array)
+
     def written(self) -> None:
         """Say that this tensor's memory was written: ops that saved it before will refuse to run backward."""
         self.version().memory.writes += 1
@@ -415,11 +422,11 @@ class Tensor(TensorMethods):
         """The only element, as a Python number. Raises RuntimeError if there are more or none."""
         if self.array.size != 1:
             raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to Scalar")
-        return self.array.item()
+        return backend.to_numpy(self.array).item()
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers; a number for a 0-d tensor."""
-        return self.array.tolist()
+        return backend.to_numpy(self.array).tolist()
 
     def numpy(self, force: bool = False) -> np.ndarray:
         """The memory of a CPU tensor as an array; force=True detaches and copies to the CPU where needed."""
@@ -450,7 +457,7 @@ class Tensor(TensorMethods):
         if self.array.size != 1:
             count = "no values" if self.array.size == 0 else "more than one value"
             raise RuntimeError(f"Boolean value of Tensor with {count} is ambiguous")
-        return bool(self.array.item())
+        return bool(backend.to_numpy(self.array).item())
 
     def __float__(self) -> float:
         return float(self._single("float"))
@@ -463,7 +470,7 @@ class Tensor(TensorMethods):
             raise ValueError(
                 f"only a tensor of one element can become a Python {to}, not one of shape {tuple(self.shape)}"
             )
-        return self.array.item()
+        return backend.to_numpy(self.array).item()
 
     def __index__(self) -> int:
         if self.array.dtype.kind == "f" or self.array.size != 1:

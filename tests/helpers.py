@@ -12,6 +12,7 @@ import torch
 import minigrad as mg
 from minigrad import testing
 from minigrad.testing.compare import assert_same, numpy_of
+from minigrad.testing.devices import placed
 from minigrad.testing.numerical import as_list
 
 __all__ = ["as_leaf", "as_list", "both", "check_against_torch", "check_same_error", "numpy_of", "same"]
@@ -31,8 +32,8 @@ def same(ours: Any, theirs: Any, exact: bool = False, what: str = "value", **tol
 
 
 def as_leaf(library: Any, array: np.ndarray, requires_grad: bool = True) -> Any:
-    """The array as a leaf: in minigrad the array's own memory, whatever its strides; in torch a copy, where strides are positive."""
-    x = mg.from_numpy(array) if library is mg else torch.from_numpy(np.array(array, order="C"))
+    """The array as a leaf: in minigrad with its strides, on the CPU in its memory; in torch a copy, where strides are positive."""
+    x = placed(array) if library is mg else torch.from_numpy(np.array(array, order="C"))
     return x.requires_grad_() if requires_grad and array.dtype.kind == "f" else x
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, fused
-from ..backend import Array, namespace
+from ..backend import Array, keeps_rows, namespace
 from ..core import Patch
 from ..fused import (
     attention,
@@ -110,7 +110,7 @@ class Embedding(Gather):
         if self.by_frequency:
             counts = namespace(rows.array).bincount(ids)[ids].reshape(-1, *(1,) * len(width))
             rows = rows * broadcast_to(wrap((1 / counts).astype(rows.array.dtype)), rows.array.shape)
-        if mode.recording:
+        if mode.recording or not (self.sparse or keeps_rows(g.array)):
             if self.padding is not None:
                 padding = wrap((ids == self.padding).reshape(-1, *(1,) * len(width)))
                 rows = masked_fill(rows, padding, 0)

@@ -86,6 +86,8 @@ def to(
         there, here = dtypes.device(device), x.device
         if there.type != here.type or there.index not in (None, here.index):
             y = ToDevice.apply(y, to=there)
+            if x.array.dtype.kind in "iu" and x.numel() and (known := x.extent()) is not None:
+                y._extent = (known, 0)  # looked up now, while the host knows them
     if kind is not None:
         y = cast(y, kind)
     return y.clone() if copy and y is x else y

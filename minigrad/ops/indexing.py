@@ -11,7 +11,7 @@ mask is Gather on a table that other movements (permute, reshape) prepare.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ class Gather(Op):
     def backward(self, g: Tensor) -> Sequence[Tensor | Patch]:
         (index,), width = self.saved, self.table_shape[1:]
         n = array_of(index).size
-        if mode.recording:
+        if mode.recording or not backend.keeps_rows(g.array):
             return (scatter_add_rows(Reshape.apply(g, to=(n, *width)), flat(index), self.table_shape[0]),)
         return (RowSparse(array_of(index).reshape(-1), g.array.reshape(n, *width), self.table_shape),)
 
@@ -115,20 +115,34 @@ def checked(index: Index, shape: Sequence[int], name: str, from_end: bool) -> In
 
     Raises:
         TypeError: they are not integers.
-        IndexError: some are out of range.
+        IndexError: some are out of range; if they are only known on a GPU, at the next copy to the host.
     """
     rows, ids = shape[0], array_of(index)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name}: ids must be integers, got {ids.dtype} (shape {tuple(ids.shape)})")
-    if ids.size == 0:
+    low = -rows if from_end else 0
+    known = check_range(index, low, rows, lambda host: _out_of_range(host, shape, name, from_end))
+    if not from_end or ids.dtype.kind == "u" or (known is not None and known[0] >= 0):
         return ids.astype(np.int64) if ids.dtype == np.uint64 else index  # NumPy mixes uint64 and int64 to float64
-    low, high = int(ids.min()), int(ids.max())
-    if high < rows and low >= 0:
-        return ids.astype(np.int64) if ids.dtype == np.uint64 else index
-    if high >= rows or low < (-rows if from_end else 0):
-        raise _out_of_range(backend.to_numpy(ids), shape, name, from_end)
     ids = ids.astype(np.int64)  # -1 + 1000 does not fit into int8
     return namespace(ids).where(ids < 0, ids + rows, ids)
+
+
+def check_range(index: Index, low: int, high: int, error: Callable[[np.ndarray], Exception]) -> tuple[int, int] | None:
+    """Raise error(ids) unless all ids lie in [low, high): now, or later where they are only known on a GPU.
+
+    Returns:
+        the smallest and the largest id, or None where they are not known yet.
+    """
+    ids = array_of(index)
+    if not ids.size:
+        return 0, 0
+    known = index.extent() if isinstance(index, Tensor) else backend.extent(ids)
+    if known is None:
+        backend.check_later(ids, low, high, error)
+    elif known[0] < low or known[1] >= high:
+        raise error(backend.to_numpy(ids))
+    return known
 
 
 def _out_of_range(index: np.ndarray, shape: Sequence[int], name: str, from_end: bool) -> IndexError:
@@ -204,12 +218,14 @@ def _check_along(name: str, x: Tensor, axis: int, index: Tensor) -> Array:
                 f"{name}(): Size does not match at dimension {i} expected index {list(index.shape)} to be no larger than "
                 f"self {list(x.shape)} apart from dimension {axis}"
             )
-    ids = index.array
     n = x.array.shape[axis]
-    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= n):
+
+    def out_of_bounds(ids: np.ndarray) -> RuntimeError:
         bad = ids[(ids < 0) | (ids >= n)].reshape(-1)[0]
-        raise RuntimeError(f"index {int(bad)} is out of bounds for dimension {axis} with size {n} ({name})")
-    return ids
+        return RuntimeError(f"index {int(bad)} is out of bounds for dimension {axis} with size {n} ({name})")
+
+    check_range(index, 0, n, out_of_bounds)
+    return index.array
 
 
 def gather(x: Tensor, dim: int, index: Tensor) -> Tensor:

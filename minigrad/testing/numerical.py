@@ -16,9 +16,9 @@ from ..autograd import grad
 from ..core import ops_behind
 from ..dtypes import float64
 from ..grad_mode import enable_grad
-from ..ops.creation import from_numpy
 from ..tensor import Tensor
 from .compare import numpy_of
+from .devices import placed
 
 Function = Callable[..., Any]
 
@@ -68,7 +68,7 @@ def gradcheck(
         ValueError: there is nothing to differentiate, or no derivative to compare with: f gives nan or inf at the inputs, or
             changes from call to call.
     """
-    given = [from_numpy(x.copy()) if isinstance(x, np.ndarray) else x for x in as_list(inputs)]
+    given = [placed(x.copy()) if isinstance(x, np.ndarray) else x for x in as_list(inputs)]
     chosen = differentiated(given)
     if not any(chosen):
         raise ValueError(
@@ -93,7 +93,7 @@ def gradcheck(
     check = _Check(_ops(f_of_points, points), np.random.default_rng(seed), eps, rtol, atol)
     check.gradients(f_of_points, points, names, order, 1, 0.0)
     for i, (x, y) in enumerate(zip(given, fixed, strict=True)):
-        if isinstance(y, Tensor) and y.array.tobytes() != x.array.tobytes():
+        if isinstance(y, Tensor) and numpy_of(y).tobytes() != numpy_of(x).tobytes():
             raise AssertionError(f"gradcheck: f writes into input {i}")
     return True
 
@@ -107,7 +107,7 @@ def gradgradcheck(f: Function, inputs: Any, **options: Any) -> bool:
 
 
 def _leaves(points: Sequence[np.ndarray]) -> list[Tensor]:
-    return [from_numpy(np.array(x)).requires_grad_() for x in points]  # 0-d arithmetic gives no array
+    return [placed(np.array(x)).requires_grad_() for x in points]  # 0-d arithmetic gives no array
 
 
 def _values(f: Function, xs: Sequence[Tensor]) -> list[Tensor]:
@@ -123,7 +123,7 @@ def _values(f: Function, xs: Sequence[Tensor]) -> list[Tensor]:
 def _pulled(f: Function, xs: Sequence[Tensor], gs: Sequence[Tensor], create_graph: bool) -> list[Tensor]:
     """The gradients of f's values at xs under the cotangents gs, zeros where f does not depend on an input."""
     pairs = [(y, g) for y, g in zip(_values(f, xs), gs, strict=True) if y.requires_grad]
-    zeros = [from_numpy(np.zeros(tuple(x.shape))) for x in xs]
+    zeros = [placed(np.zeros(tuple(x.shape))) for x in xs]
     if not pairs:
         return zeros
     ys, used = zip(*pairs, strict=True)
@@ -134,7 +134,7 @@ def _pulled(f: Function, xs: Sequence[Tensor], gs: Sequence[Tensor], create_grap
 def _gradients(
     f: Function, points: Sequence[np.ndarray], cotangents: Sequence[np.ndarray], create_graph: bool
 ) -> list[np.ndarray]:
-    gs = [from_numpy(np.array(g)) for g in cotangents]
+    gs = [placed(np.array(g)) for g in cotangents]
     return [numpy_of(g) for g in _pulled(f, _leaves(points), gs, create_graph)]
 
 
@@ -285,7 +285,7 @@ def _checked_values(f: Function, points: list[np.ndarray]) -> list[np.ndarray]:
     xs = _leaves(points)
     ys = _values(f, xs)
     shown = [numpy_of(y) for y in ys]
-    if any(x.array.tobytes() != p.tobytes() for x, p in zip(xs, points, strict=True)):
+    if any(numpy_of(x).tobytes() != p.tobytes() for x, p in zip(xs, points, strict=True)):
         raise AssertionError("gradcheck: f writes into its inputs")
     if any(a.tobytes() != numpy_of(b).tobytes() for a, b in zip(shown, _values(f, _leaves(points)), strict=True)):
         raise ValueError("gradcheck: f gives other numbers when it is called again: seed what is random inside f")
@@ -372,7 +372,7 @@ def check_adjoint(A: Function, At: Function, x: Any, y: Any) -> bool:
     a, b = (np.array(numpy_of(v)) for v in (x, y))
     if a.dtype.kind != "f" or b.dtype.kind != "f":
         raise TypeError(f"check_adjoint: x and y must be of floating dtype, got {a.dtype} and {b.dtype}")
-    ax, aty = (numpy_of(F(from_numpy(v.copy()))) for F, v in ((A, a), (At, b)))
+    ax, aty = (numpy_of(F(placed(v.copy()))) for F, v in ((A, a), (At, b)))
     if ax.shape != b.shape:
         raise AssertionError(f"check_adjoint: A takes x {a.shape} to {ax.shape}, but y has shape {b.shape}")
     if aty.shape != a.shape:
@@ -381,12 +381,12 @@ def check_adjoint(A: Function, At: Function, x: Any, y: Any) -> bool:
     if abs(left - right) <= allowed:
         return True
     text = f"check_adjoint: <A x, y> = {left:.17g}, but <x, At y> = {right:.17g}"
-    if not np.allclose(2 * ax, numpy_of(A(from_numpy(np.asarray(2 * a)))), rtol=1e-3):
+    if not np.allclose(2 * ax, numpy_of(A(placed(np.asarray(2 * a)))), rtol=1e-3):
         text += "\n  A is not linear: A(2 x) is not 2 A(x)"
     for index in list(np.ndindex(a.shape))[:1000]:
         unit = np.zeros_like(a)
         unit[index] = 1
-        column, entry, allowed = _inner(numpy_of(A(from_numpy(unit.copy()))), b, unit, aty)
+        column, entry, allowed = _inner(numpy_of(A(placed(unit.copy()))), b, unit, aty)
         if abs(column - entry) > allowed:
             text += f"\n  (At y){list(index)} is {entry:.9g}, and should be <A e, y> = {column:.9g}, e being 1 there and 0 elsewhere"
             break

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd
+from .. import autograd, backend
 from ..core import ops_behind
-from ..ops.creation import from_numpy
+from ..sparse import RowSparse
 from ..tensor import Tensor
 from .compare import assert_same, numpy_of
+from .devices import placed
 from .numerical import Function, as_list, differentiated
 
 try:
@@ -70,38 +71,40 @@ def check_against_torch(
 
     leaves = list(zip(given, chosen, strict=True))
     copies = [_torch(*leaf) for leaf in leaves]  # before anybody writes into them
-    named = [(f"input {i}", a) for i, a in enumerate(arrays) if a is not None]
+    inputs = [_ours(*leaf) for leaf in leaves]
+    named = [(f"input {i}", x) for i, x in enumerate(inputs) if isinstance(x, Tensor)]
     with _unwritten(named):
-        ours = _Run(autograd, f, [_ours(*leaf) for leaf in leaves])
+        ours = _Run(autograd, f, inputs)
     theirs = _Run(torch.autograd, torch_f, copies)
     _same_values(ours.values, theirs.values, exact, tolerance)
 
     draw = np.random.default_rng(seed)
     cotangents = [_random(draw, numpy_of(y), exact) for y in theirs.values if getattr(y, "requires_grad", False)]
     directions = [_random(draw, numpy_of(arrays[i])) for i in names]
-    named += [(f"cotangent {i}", g) for i, g in enumerate(cotangents)]
-    for run, leaf in ((theirs, _torch), (ours, _ours)):
-        with _unwritten(named):
-            gs, us = [leaf(g, second_order) for g in cotangents], [leaf(u, False) for u in directions]
-            run.differentiate(gs, us, second_order)
+    theirs.differentiate(
+        [_torch(g, second_order) for g in cotangents], [_torch(u, False) for u in directions], second_order
+    )
+    gs = [_ours(g, second_order) for g in cotangents]
+    named += [(f"cotangent {i}", g) for i, g in enumerate(gs)]
+    with _unwritten(named):
+        ours.differentiate(gs, [_ours(u, False) for u in directions], second_order)
     inputs_named = [f"input {i}" for i in names]
     _same_gradients("gradient of", inputs_named, ours.first, theirs.first, exact, tolerance)
     if second_order:
         wanted = inputs_named + [f"cotangent {i}" for i in range(len(cotangents))]
         _same_gradients("second-order gradient of", wanted, ours.second, theirs.second, False, tolerance)
-    with _unwritten(named):
-        plain = _check_hygiene(f, given, chosen, cotangents, named)
+    plain = _check_hygiene(f, leaves, cotangents)
     _same_gradients("gradient, not recorded, of", inputs_named, plain, theirs.first, exact, tolerance)
     return True
 
 
 @contextmanager
-def _unwritten(arrays: list[tuple[str, np.ndarray]]) -> Iterator[None]:
+def _unwritten(tensors: list[tuple[str, Tensor]]) -> Iterator[None]:
     """Within the block, nothing may write into these."""
-    before = [a.tobytes() for _, a in arrays]
+    before = [numpy_of(x).tobytes() for _, x in tensors]
     yield
-    for (name, a), old in zip(arrays, before, strict=True):
-        if a.tobytes() != old:
+    for (name, x), old in zip(tensors, before, strict=True):
+        if numpy_of(x).tobytes() != old:
             raise AssertionError(f"{name} was written into")
 
 
@@ -113,9 +116,9 @@ def _array_of(x: Any) -> np.ndarray | None:
 
 
 def _ours(x: Any, requires_grad: bool) -> Any:
-    """A leaf in x's own memory, whatever its strides."""
+    """A leaf with x's strides; on the CPU in x's own memory."""
     a = _array_of(x)
-    return x if a is None else from_numpy(a).requires_grad_(requires_grad)
+    return x if a is None else placed(a).requires_grad_(requires_grad)
 
 
 def _torch(x: Any, requires_grad: bool) -> Any:
@@ -188,27 +191,28 @@ def _same_gradients(
 # -------------------------------------------------------------------------------------------------------------- hygiene
 
 
-def _check_hygiene(
-    f: Function,
-    given: list[Any],
-    chosen: list[bool],
-    cotangents: list[np.ndarray],
-    others: list[tuple[str, np.ndarray]],
-) -> list[Any]:
-    """No gradient shares memory with another one, an input or a cotangent; the graph goes when it should. The gradients."""
-    inputs = [_ours(x, is_chosen) for x, is_chosen in zip(given, chosen, strict=True)]
-    leaves = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+def _check_hygiene(f: Function, given: list[tuple[Any, bool]], cotangents: list[np.ndarray]) -> list[Any]:
+    """Nothing is written into; no gradient shares memory with another one, an input or a cotangent; the graph goes when it
+    should. The gradients."""
+    inputs, gs = [_ours(*leaf) for leaf in given], [placed(g) for g in cotangents]
+    others = [(f"input {i}", x) for i, x in enumerate(inputs) if isinstance(x, Tensor)]
+    others += [(f"cotangent {i}", g) for i, g in enumerate(gs)]
+    with _unwritten(others):
+        return _check_gradients(f, inputs, gs, others)
+
+
+def _check_gradients(f: Function, inputs: list[Any], gs: list[Tensor], others: list[tuple[str, Tensor]]) -> list[Any]:
+    names = [i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad]
+    leaves = [inputs[i] for i in names]
     ys = [y for y in as_list(f(*inputs)) if isinstance(y, Tensor) and y.requires_grad]
     if not ys:
         return []
-    gs = [from_numpy(g) for g in cotangents]
     first = list(autograd.grad(ys, leaves, gs, retain_graph=True, allow_unused=True))
     autograd.backward(ys, gs)
     ops = ops_behind(ys, None)
     if not all(op.freed for op in ops):
         raise AssertionError(f"backward did not free the graph: {[op for op in ops if not op.freed]}")
     found = [("the gradient of input", g) for g in first] + [("the .grad of input", x.grad) for x in leaves]
-    names = [i for i, is_chosen in enumerate(chosen) if is_chosen]
     assert_apart([(f"{what} {names[i % len(names)]}", g) for i, (what, g) in enumerate(found) if g is not None], others)
     _check_cycles(ops, ys)
     return first
@@ -232,8 +236,13 @@ def _check_cycles(ops: list[Any], ys: list[Any]) -> None:
 
 def assert_apart(gradients: Iterable[tuple[str, Any]], others: Iterable[tuple[str, Any]]) -> None:
     """No gradient shares memory with another one, or with the other arrays; all of them by name."""
-    named = [(what, numpy_of(g)) for what, g in gradients]
-    pairs = [*itertools.combinations(named, 2), *itertools.product(named, [(what, numpy_of(x)) for what, x in others])]
+    named = [(what, _memory(g)) for what, g in gradients]
+    pairs = [*itertools.combinations(named, 2), *itertools.product(named, [(what, _memory(x)) for what, x in others])]
     for (one, a), (other, b) in pairs:
-        if np.may_share_memory(a, b):
+        if backend.device_of(a) == backend.device_of(b) and backend.namespace(a, b).may_share_memory(a, b):
             raise AssertionError(f"{one} shares memory with {other}")
+
+
+def _memory(x: Any) -> Any:
+    """The array in which a tensor, or a gradient of rows, keeps its numbers."""
+    return x.array if isinstance(x, Tensor) else x.rows if isinstance(x, RowSparse) else numpy_of(x)

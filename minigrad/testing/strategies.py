@@ -13,8 +13,9 @@ import numpy as np
 
 from ..dtypes import as_numpy, float32
 from ..dtypes import dtype as Dtype
-from ..ops.creation import from_numpy
 from ..tensor import Tensor
+from .compare import numpy_of
+from .devices import placed
 
 try:
     from hypothesis import strategies as st
@@ -105,7 +106,7 @@ def tensors(
     to = as_numpy(np.float64 if dtype is None else drawn(draw, dtype))
     size = _shape(draw, shape, shapes())
     entries = _entries(to) if elements is None else elements
-    return from_numpy(_filled(draw, size, entries, to)).requires_grad_(requires_grad)
+    return placed(_filled(draw, size, entries, to)).requires_grad_(requires_grad)
 
 
 def _shape(draw: st.DrawFn, shape: Any, default: Strategy[Shape]) -> Shape:
@@ -181,10 +182,10 @@ def indices(
     if to.kind not in "iu" or np.iinfo(to).max < rows - 1:
         raise ValueError(f"indices: {to} cannot count {rows} rows")
     if not rows:
-        return from_numpy(np.zeros(size, to))
+        return placed(np.zeros(size, to))
     any_id = _up_to(rows - 1)
     few = [draw(any_id) for _ in range(draw(_up_to(2)))]  # one or two ids, again and again, or any
-    return from_numpy(_filled(draw, size, st.sampled_from(few) if few else any_id, to))
+    return placed(_filled(draw, size, st.sampled_from(few) if few else any_id, to))
 
 
 LAYOUTS = ["contiguous", "transposed", "reversed", "gaps", "offset", "read-only"]
@@ -203,7 +204,7 @@ def layouts(draw: st.DrawFn, x: Any) -> Any:
     """
     given = drawn(draw, x)
     if isinstance(given, Tensor):
-        laid_out = from_numpy(in_layout(given.detach().numpy(), draw(LAYOUT)))
+        laid_out = placed(in_layout(numpy_of(given), draw(LAYOUT)))
         return laid_out.requires_grad_(given.requires_grad)
     return in_layout(np.asarray(given), draw(LAYOUT))
 
