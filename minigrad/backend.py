@@ -148,6 +148,14 @@ def memory_order(array: Array) -> list[int]:
     return sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
 
 
+def is_writable(array: Array) -> bool:
+    """False where a write would hit other elements too, or memory that is only to be read. CuPy itself would write."""
+    if isinstance(array, np.ndarray):
+        return array.flags.writeable
+    repeats = any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
+    return not (repeats and array.size)
+
+
 def shares_memory(x: Array, y: Array) -> bool:
     """True if y is x, or a view of x or of what x is a view of."""
     return y is x or (y.base is not None and (y.base is x or y.base is x.base))

@@ -75,7 +75,12 @@ def reset_peak_memory_stats() -> None:
 
 
 def synchronize() -> None:
-    """Wait until the GPU has done what it was asked to (torch.cuda.synchronize)."""
+    """Wait until the GPU has done what it was asked to (torch.cuda.synchronize).
+
+    Raises:
+        IndexError: ids that were used on the GPU were out of range.
+    """
+    backend.settle()
     if is_available():
         backend.module_for(device("cuda")).cuda.Device().synchronize()
 

@@ -401,7 +401,7 @@ class Tensor(TensorMethods):
 
     def writable(self, what: str) -> Array:
         """The array, if it may be written."""
-        if isinstance(self.array, np.ndarray) and not self.array.flags.writeable:
+        if not backend.is_writable(self.array):
             raise RuntimeError(
                 f"{what}: this tensor's memory is read-only (a file, or a view that repeats elements); use .clone() first"
             )

@@ -1,14 +1,69 @@
-"""How many cases hypothesis draws: HYPOTHESIS_PROFILE=dev (the default), ci (also chosen by CI=true) or thorough."""
+"""Two options of the whole run.
+
+HYPOTHESIS_PROFILE=dev (the default), ci (also chosen by CI=true), device (few cases, for slow backends) or thorough: how
+many cases hypothesis draws.
+
+--backend=numpy (the default), fakecupy, cupysim or cupy: what tensors are made of. The last three put the default device
+to "cuda": fakecupy is a strict stand-in for CuPy over NumPy's memory, cupysim the real CuPy computing on a CPU (see
+cupy_without_gpu/README.md), cupy the real CuPy on a real GPU.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
-from hypothesis import HealthCheck, settings
+import pytest
+from cupy_without_gpu import emulator, fakecupy
+from hypothesis import HealthCheck, Phase, settings
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]  # torch's first call of an op takes long, whatever is drawn
 
 settings.register_profile("dev", max_examples=25, deadline=None, print_blob=True, suppress_health_check=SLOW)
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True)
+settings.register_profile("device", settings.get_profile("ci"), max_examples=4, phases=[Phase.explicit, Phase.generate])
 settings.register_profile("thorough", settings.get_profile("dev"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") == "true" else "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--backend", choices=["numpy", "fakecupy", "cupysim", "cupy"], default="numpy", help=__doc__)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cpu_only(reason): what is tested belongs to the CPU; skipped on other backends")
+    backend = config.getoption("--backend")
+    try:
+        if backend == "fakecupy":
+            fakecupy.install()
+        elif backend == "cupysim":
+            emulator.install()
+        if backend != "numpy":
+            import minigrad
+
+            minigrad.set_default_device("cuda")
+    except RuntimeError as error:  # not built, no GPU: the message says what to do
+        raise pytest.UsageError(f"--backend={backend}: {error}") from None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--backend") == "numpy":
+        return
+    for item in items:
+        if mark := item.get_closest_marker("cpu_only"):
+            item.add_marker(pytest.mark.skip(reason=f"only on the CPU: {mark.args[0]}"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_put_off() -> Iterator[None]:
+    """An error that waits for the next copy to the host belongs to the test that caused it."""
+    yield
+    import minigrad
+
+    minigrad.backend.settle()
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> str:
+    """Where the tensors of this run are made: "cpu" or "cuda"."""
+    return "cpu" if request.config.getoption("--backend") == "numpy" else "cuda"

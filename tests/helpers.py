@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 import minigrad as mg
 from minigrad import testing
@@ -15,7 +16,12 @@ from minigrad.testing.compare import assert_same, numpy_of
 from minigrad.testing.devices import placed
 from minigrad.testing.numerical import as_list
 
-__all__ = ["as_leaf", "as_list", "both", "check_against_torch", "check_same_error", "numpy_of", "same"]
+__all__ = ["as_leaf", "as_list", "both", "cases", "check_against_torch", "check_same_error", "numpy_of", "same"]
+
+
+def cases(count: int) -> settings:
+    """Draw so many cases in a development run, where the usual number is 25; elsewhere as many times more or fewer."""
+    return settings(max_examples=max(1, count * settings.default.max_examples // 25))
 
 
 def both(array: np.ndarray, requires_grad: bool = False) -> tuple[mg.Tensor, torch.Tensor]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import cases, numpy_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,8 +21,9 @@ from minigrad.backend import Array
 from minigrad.core import Op
 from minigrad.ops import adjoint
 from minigrad.ops.adjoint import ADJOINT_PAIRS, MULTILINEAR, AdjointPair
+from minigrad.testing.devices import placed
 
-EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
+EXAMPLES = settings(cases(60), derandomize=True)
 FLOATS = [np.dtype("float32"), np.dtype("float64")]
 Case = tuple[tuple[int, ...], dict[str, Any]]  # x's shape, and A's keywords
 
@@ -206,19 +208,20 @@ def integers(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any, layou
     return LAYOUTS[layout](np.asarray(a, dtype=dtype))
 
 
-def inner(x: Array, y: Array) -> int:
+def inner(x: Any, y: Any) -> int:
+    x, y = numpy_of(x), numpy_of(y)
     assert x.shape == y.shape
     return int((x.astype(np.int64) * y.astype(np.int64)).sum())
 
 
 def bits(x: Any) -> tuple[Any, ...]:
     """Shape, dtype, and numbers. 0 and -0 are the same number: a sum from +0 and a copy may differ in it."""
-    array = x.array if isinstance(x, mg.Tensor) else x
+    array = numpy_of(x)
     return array.shape, array.dtype, (array + 0.0).tobytes()
 
 
 def pulled(y: mg.Tensor, x: mg.Tensor, g: Array, record: bool) -> mg.Tensor:
-    (gx,) = mg.autograd.grad(y, x, mg.from_numpy(g), create_graph=record)
+    (gx,) = mg.autograd.grad(y, x, placed(g), create_graph=record)
     return gx
 
 
@@ -227,23 +230,22 @@ def check_pair(
 ) -> None:
     """A x, Aᵀ y, their inner products, and that each is the other's backward, plain and recorded."""
     before = x.copy()
-    leaf = mg.from_numpy(x).requires_grad_()
+    leaf = placed(x).requires_grad_()
     ax = op.apply(leaf, **keywords)
     y = integers(rng, ax.array.shape, ax.array.dtype, layout)
     flat = (
         y.reshape(back["index"].size, *x.shape[1:]) if transpose.__name__ == "ScatterAdd" else y
     )  # its rows stand in line
     given = y.copy()
-    aty = transpose.apply(mg.from_numpy(flat), **back)
-    assert aty.array.shape == x.shape
-    assert aty.array.dtype == x.dtype
-    assert inner(ax.array, y) == inner(x, aty.array), "<A x, y> is not <x, Aᵀ y>"
+    aty = transpose.apply(placed(flat), **back)
+    assert (aty.array.shape, aty.array.dtype) == (x.shape, x.dtype)
+    assert inner(ax, y) == inner(x, aty), "<A x, y> is not <x, Aᵀ y>"
     for record in (False, True):
         assert bits(pulled(op.apply(leaf, **keywords), leaf, y, record)) == bits(aty), "the backward of A is not Aᵀ"
-    other = mg.from_numpy(flat).requires_grad_()
+    other = placed(flat).requires_grad_()
     z = transpose.apply(other, **back)
     g = integers(rng, z.array.shape, z.array.dtype, layout)
-    expected = op.apply(mg.from_numpy(g), **keywords).array.reshape(flat.shape)
+    expected = op.apply(placed(g), **keywords).reshape(flat.shape)
     for record in (False, True):
         assert bits(pulled(transpose.apply(other, **back), other, g, record)) == bits(expected), (
             "the backward of Aᵀ is not A"
@@ -294,13 +296,13 @@ def check_matmul(
     (product,) = (op for op in MULTILINEAR if op.__name__ == "MatMul")
     rng = np.random.default_rng(seed)
     arrays = [integers(rng, shape, dtype, layout) for shape in shapes]
-    leaves = [mg.from_numpy(a).requires_grad_() for a in arrays]
+    leaves = [placed(a).requires_grad_() for a in arrays]
     for record in (False, True):
         xy = product.apply(*leaves)
         z = integers(np.random.default_rng(seed + 1), xy.array.shape, dtype)
-        gradients = mg.autograd.grad(xy, leaves, mg.from_numpy(z), create_graph=record)
+        gradients = mg.autograd.grad(xy, leaves, placed(z), create_graph=record)
         for array, gx in zip(arrays, gradients, strict=True):
-            assert inner(xy.array, z) == inner(array, gx.array)
+            assert inner(xy, z) == inner(array, gx)
         x, y = arrays
         expected = np.einsum("...mn,...kn->...mk", z, y), np.einsum("...mk,...mn->...kn", x, z)
         assert [bits(gx) for gx in gradients] == [bits(e.astype(dtype)) for e in expected]
@@ -326,12 +328,12 @@ def check_cat(
     axis, shapes = case
     rng = np.random.default_rng(seed)
     arrays = [integers(rng, shape, dtype, layout) for shape in shapes]
-    leaves = [mg.from_numpy(a).requires_grad_() for a in arrays]
+    leaves = [placed(a).requires_grad_() for a in arrays]
     for record in (False, True):
         y = mg.cat(leaves, axis)
         z = integers(np.random.default_rng(seed + 1), y.array.shape, dtype, layout)
-        gradients = mg.autograd.grad(y, leaves, mg.from_numpy(z), create_graph=record)
-        assert inner(y.array, z) == sum(inner(a, gx.array) for a, gx in zip(arrays, gradients, strict=True))
+        gradients = mg.autograd.grad(y, leaves, placed(z), create_graph=record)
+        assert inner(y, z) == sum(inner(a, gx) for a, gx in zip(arrays, gradients, strict=True))
         ends = np.cumsum([shape[axis] for shape in shapes])[:-1]
         assert [bits(gx) for gx in gradients] == [bits(np.ascontiguousarray(part)) for part in np.split(z, ends, axis)]
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import torch
 import torch.utils.data
-from hypothesis import given, settings
+from helpers import cases
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad
@@ -55,7 +56,7 @@ INPUTS = [
     [284, 3285, 326, 11],
 ]
 
-few = settings(deadline=None, max_examples=60)
+few = cases(60)
 integers = st.sampled_from([np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 
 

@@ -47,7 +47,7 @@ def derivatives(f: Callable[..., mg.Tensor], shapes: list[tuple[int, ...] | None
     recorded = mg.autograd.grad(y, leaves, g, create_graph=True)
     u = [mg.tensor(rng.standard_normal(x.shape)) for x in leaves]
     again = mg.autograd.grad(recorded, [*leaves, g], u, allow_unused=True)
-    return [np.zeros(()) if t is None else t.detach().numpy() for t in (y, *fast, *recorded, *again)]
+    return [np.zeros(()) if t is None else t.detach().cpu().numpy() for t in (y, *fast, *recorded, *again)]
 
 
 def every_fused_op(of: type[fused.Fused] = fused.Fused) -> Iterator[type[fused.Fused]]:
@@ -86,7 +86,7 @@ def test_a_gradient_that_nobody_wants_is_not_computed(name: str) -> None:
         xs = [x if x is None else mg.tensor(x, requires_grad=i in wanted) for i, x in enumerate(numbers)]
         y = op.apply(*xs, **params)
         g = mg.tensor(np.random.default_rng(1).standard_normal(y.shape))
-        return [x.numpy() for x in mg.autograd.grad(y, [xs[i] for i in wanted], g)]
+        return [x.cpu().numpy() for x in mg.autograd.grad(y, [xs[i] for i in wanted], g)]
 
     there = [i for i, x in enumerate(numbers) if x is not None]
     for i, together in zip(there, gradients(there), strict=True):

@@ -61,13 +61,13 @@ def ids_of(seed: int, length: int, batch: int = 2, config: GPTConfig = CONFIG) -
 @pytest.mark.parametrize("length", [1, 7, 12])
 def test_logits_and_gradients_are_torchs(length: int, training: bool) -> None:
     model = model_of(length).train(training)
-    theirs = {name: torch.tensor(p.numpy(), requires_grad=True) for name, p in model.state_dict().items()}
+    theirs = {name: torch.tensor(p.cpu().numpy(), requires_grad=True) for name, p in model.state_dict().items()}
     ids, targets = ids_of(1, length), ids_of(2, length)
     mg.manual_seed(5)
     torch.manual_seed(5)
     logits = model(mg.tensor(ids))
     expected = torch_logits(theirs, torch.tensor(ids), CONFIG, CONFIG.drop_rate if training else 0.0)
-    np.testing.assert_allclose(logits.detach().numpy(), expected.detach().numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(logits.detach().cpu().numpy(), expected.detach().cpu().numpy(), rtol=1e-4, atol=1e-4)
     mg.manual_seed(5)
     torch.manual_seed(5)
     loss = model.loss(mg.tensor(ids), mg.tensor(targets))
@@ -79,7 +79,9 @@ def test_logits_and_gradients_are_torchs(length: int, training: bool) -> None:
     expected.backward()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     for name, p in model.named_parameters():
-        np.testing.assert_allclose(p.grad.numpy(), theirs[name].grad.numpy(), rtol=2e-3, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(
+            p.grad.cpu().numpy(), theirs[name].grad.cpu().numpy(), rtol=2e-3, atol=2e-5, err_msg=name
+        )
 
 
 def test_the_table_is_tied() -> None:
@@ -105,7 +107,7 @@ def test_no_token_sees_a_later_one() -> None:
     ids = ids_of(4, 10)
     changed = ids.copy()
     changed[:, 6:] = (changed[:, 6:] + 1) % CONFIG.vocab_size
-    a, b = (model(mg.tensor(x)).detach().numpy() for x in (ids, changed))
+    a, b = (model(mg.tensor(x)).detach().cpu().numpy() for x in (ids, changed))
     np.testing.assert_allclose(a[:, :6], b[:, :6], rtol=1e-5, atol=1e-5)
     assert (np.abs(a[:, 6:] - b[:, 6:]).max(-1) > 1e-2).all()
 
@@ -147,13 +149,13 @@ def test_several_tokens_at_once_behind_a_cache() -> None:
         for part in (ids[:, :2], ids[:, 2:3], ids[:, 3:9]):
             parts.append(model(part, cache))
         whole = model(ids)
-    np.testing.assert_allclose(mg.cat(parts, 1).numpy(), whole.numpy(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(mg.cat(parts, 1).cpu().numpy(), whole.cpu().numpy(), rtol=1e-4, atol=1e-5)
     assert cache.length == 9
 
 
 def test_greedy_is_the_most_likely_and_sampling_draws_torchs_tokens() -> None:
     model, ids = model_of(2).eval(), ids_of(2, 3)
-    weights = {name: torch.tensor(p.numpy()) for name, p in model.state_dict().items()}
+    weights = {name: torch.tensor(p.cpu().numpy()) for name, p in model.state_dict().items()}
     for temperature, top_k in ((0.0, None), (0.7, None), (1.3, 5), (1.0, 500)):
         torch.manual_seed(9)
         mg.manual_seed(9)
@@ -216,7 +218,7 @@ def published(model: GPT) -> dict[str, np.ndarray]:
                 else layer.replace(ours, theirs)
             )
         matrix = p.ndim == 2 and "wte" not in layer and "wpe" not in layer
-        weights[f"{layer}.{kind}"] = np.ascontiguousarray(p.numpy().T if matrix else p.numpy())
+        weights[f"{layer}.{kind}"] = np.ascontiguousarray(p.cpu().numpy().T if matrix else p.cpu().numpy())
     weights["h.0.attn.bias"] = np.tril(np.ones((1, 1, 9, 9), np.float32))
     return weights
 

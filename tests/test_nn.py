@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import both, check_against_torch, check_same_error, numpy_of, same
+from helpers import both, cases, check_against_torch, check_same_error, numpy_of, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
 
-few = settings(max_examples=60, deadline=None, derandomize=True)
+few = settings(cases(60), derandomize=True)
 ID_TYPES = [np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint32, np.uint64]
 
 
@@ -76,7 +76,7 @@ def lookups(draw: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, int | None]:
     return floats(rng, rows, dim), ids, floats(rng, *shape, dim), padding
 
 
-@settings(few, max_examples=120)
+@settings(cases(120), derandomize=True)
 @given(lookups())
 def test_lookup_and_scatter_add_are_torchs_bit_for_bit(case: Any) -> None:
     table, ids, cotangent, padding = case
@@ -120,7 +120,7 @@ def test_ids_and_tables_of_any_layout() -> None:
     same(*results, exact=True)
 
 
-@settings(few, max_examples=30)
+@settings(cases(30), derandomize=True)
 @given(lookups(), st.integers(2, 4))
 def test_gradients_of_several_lookups_add_up_bit_for_bit(case: Any, times: int) -> None:
     """Within one graph, and over two backward passes."""
@@ -138,7 +138,7 @@ def test_gradients_of_several_lookups_add_up_bit_for_bit(case: Any, times: int) 
     same(weights[0].grad, weights[1].grad, exact=True)
 
 
-@settings(few, max_examples=20)
+@settings(cases(20), derandomize=True)
 @given(lookups())
 def test_second_order(case: Any) -> None:
     table, ids, _, padding = case
@@ -256,7 +256,7 @@ def test_max_norm_shortens_the_rows_in_use_and_no_others() -> None:
     layer = mg.nn.Embedding.from_pretrained(mg.full((4, 3), 2.0), freeze=False, max_norm=1.0)
     y = layer(mg.tensor([1, 1, 3]))
     assert layer.weight[0].tolist() == layer.weight[2].tolist() == [2.0] * 3
-    np.testing.assert_allclose(np.linalg.norm(y.detach().numpy(), axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(y.detach().cpu().numpy(), axis=1), 1.0, rtol=1e-5)
     before = numpy_of(layer.weight).copy()
     layer(mg.tensor([1, 3]))
     np.testing.assert_array_equal(numpy_of(layer.weight), before)

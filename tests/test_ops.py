@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import as_leaf, check_against_torch, same
+from helpers import as_leaf, check_against_torch, numpy_of, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.testing import dims, indices, layouts, shapes
+from minigrad.tensor import wrap
+from minigrad.testing.devices import placed
 from minigrad.testing.strategies import narrower
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch comments on nan variances and read-only arrays
@@ -64,7 +66,7 @@ def floats(draw: st.DrawFn, shape: tuple[int, ...], numbers: str = "any") -> np.
 
 def index_of(rows: int, shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
     """Integers in [0, rows), of any width and memory layout."""
-    return layouts(indices(rows, shape).map(mg.Tensor.numpy))
+    return layouts(indices(rows, shape).map(numpy_of))
 
 
 MASKED = st.sampled_from([0.0, 0.5, 0.5, 1.0])
@@ -987,7 +989,7 @@ STATEMENTS: dict[str, CodeType] = {code: compile(code, code, "exec") for code, _
 
 def constants(library: Any, names: Names) -> Names:
     """The names that stand for no float array, as the library takes them."""
-    convert = (lambda a: mg.from_numpy(a)) if library is mg else torch_key
+    convert = placed if library is mg else torch_key
 
     def of(value: Any) -> Any:
         if isinstance(value, tuple):
@@ -1414,6 +1416,7 @@ def test_raises_what_torch_raises(code: str) -> None:
         }  # fmt: skip
         with pytest.raises(Exception) as caught:
             eval(code, names)
+            mg.cuda.synchronize()  # where a GPU's errors show at the latest
         raised.append(caught.value)
     theirs, ours = raised
     assert type(ours) is type(theirs) or isinstance(ours, type(theirs)), f"{ours!r}, torch {theirs!r}"
@@ -1527,9 +1530,9 @@ class KeepsItsGradient(Doubled):
     def backward(self, g: mg.Tensor) -> list[mg.Tensor]:
         if g.requires_grad:
             return [g * 2]
-        kept = self.kept.setdefault(g.shape, np.empty_like(g.array))
+        kept = self.kept.setdefault(g.shape, g.array.copy())
         kept[...] = g.array * 2
-        return [mg.from_numpy(kept)]
+        return [wrap(kept)]
 
 
 MUTANTS = [WritesIntoItsInput, LosesTheType, ForgetsTheCotangent, ForgetsTheFactor, IsNotDifferentiableTwice]

@@ -238,7 +238,11 @@ WRONG = [
     Wrong("detaches its input in backward", detached_cube, lambda lib, x: x**3, [X], order=2),
     Wrong(
         "computes the gradient on arrays",
-        make_op("Cube", cube, lambda op, g: (mg.tensor(3 * g.detach().numpy() * op.inputs[0].detach().numpy() ** 2),)),
+        make_op(
+            "Cube",
+            cube,
+            lambda op, g: (mg.tensor(3 * g.detach().cpu().numpy() * op.inputs[0].detach().cpu().numpy() ** 2),),
+        ),
         lambda lib, x: x**3,
         [X],
         order=2,
@@ -322,7 +326,7 @@ def worst_entry(report: str) -> tuple[int, tuple[int, ...], float, float]:
 def first_gradients(f: Callable[..., Any], inputs: list[np.ndarray], cotangent: np.ndarray) -> list[np.ndarray]:
     leaves = [mg.tensor(x, requires_grad=True) for x in inputs]
     grads = mg.autograd.grad(f(*leaves), leaves, mg.tensor(cotangent), allow_unused=True)
-    return [np.zeros_like(x) if g is None else g.numpy() for x, g in zip(inputs, grads, strict=True)]
+    return [np.zeros_like(x) if g is None else g.cpu().numpy() for x, g in zip(inputs, grads, strict=True)]
 
 
 @wrong_ops({1})
@@ -550,7 +554,7 @@ def test_gradcheck_leaves_the_inputs_as_they_were():
     array, leaf, ids = X.copy(), mg.tensor(Y, requires_grad=True), mg.tensor([0, 1])
     assert gradcheck(lambda x, y, i: (x * y)[i], [array, leaf, ids])
     np.testing.assert_array_equal(array, X)
-    np.testing.assert_array_equal(leaf.detach().numpy(), Y)
+    np.testing.assert_array_equal(leaf.detach().cpu().numpy(), Y)
     assert leaf.requires_grad and leaf.is_leaf and leaf.grad is None
     assert ids.dtype == mg.int64
 
@@ -674,7 +678,7 @@ def row_sums(ids: np.ndarray, rows: int) -> Callable[[mg.Tensor], mg.Tensor]:
 
 
 def numpy_op(f: Callable[[np.ndarray], np.ndarray]) -> Callable[[mg.Tensor], mg.Tensor]:
-    return lambda x: mg.tensor(np.ascontiguousarray(f(x.numpy())))
+    return lambda x: mg.tensor(np.ascontiguousarray(f(x.cpu().numpy())))
 
 
 def overwrite_rows(y):
@@ -765,7 +769,7 @@ def test_check_adjoint_reports_a_wrong_transpose_and_an_entry_that_is_wrong(pair
     report = failure(check_adjoint, pair.A, pair.wrong[name], x, y)
     found = re.search(r"\(At y\)\[([\d, ]*)\] is (\S+), and should be <A e, y> = ([^,\s]+)", report)
     index = tuple(int(i) for i in found[1].split(",")) if found[1] else ()
-    got, right = pair.wrong[name](mg.tensor(y)).numpy()[index], pair.At(mg.tensor(y)).numpy()[index]
+    got, right = pair.wrong[name](mg.tensor(y)).cpu().numpy()[index], pair.At(mg.tensor(y)).cpu().numpy()[index]
     assert got != right
     assert (float(found[2]), float(found[3])) == pytest.approx((got, right))
 
@@ -829,7 +833,7 @@ def square_gradient(op, g):
 
 
 def last_gradient_up(op, g):
-    up = (2 * g * op.inputs[0]).detach().numpy().copy()
+    up = (2 * g * op.inputs[0]).detach().cpu().numpy().copy()
     up[1, 2] = np.nextafter(up[1, 2], np.inf)
     return (mg.tensor(up),)
 
@@ -900,7 +904,7 @@ def clips_its_input(op, x):
 
 def zeroes_the_cotangent(op, g):
     gx = 2 * g * op.inputs[0]
-    g.detach().numpy()[...] = 0
+    g.detach().cpu().numpy()[...] = 0
     return (gx,)
 
 
@@ -1048,7 +1052,7 @@ def test_comparing_with_torch_leaves_the_inputs_as_they_were():
     array, leaf = X.copy(), mg.tensor(Y, requires_grad=True)
     assert check_against_torch(lambda x, y: x * y, lambda x, y: x * y, [array, leaf])
     np.testing.assert_array_equal(array, X)
-    np.testing.assert_array_equal(leaf.detach().numpy(), Y)
+    np.testing.assert_array_equal(leaf.detach().cpu().numpy(), Y)
     assert leaf.requires_grad and leaf.grad is None
 
 
@@ -1331,7 +1335,7 @@ def test_tensors_have_the_dtype_that_was_asked_for_and_numbers_that_suit_it(argu
     drawn = draw(tensors((2, 3), argument), 15)
     assert {x.dtype for x in drawn} == allowed
     for x in drawn:
-        values = x.numpy()
+        values = x.cpu().numpy()
         if x.is_floating_point():
             assert ((np.abs(values) >= 0.25) & (np.abs(values) <= 4)).all()
         elif values.dtype.kind != "b":
@@ -1340,7 +1344,7 @@ def test_tensors_have_the_dtype_that_was_asked_for_and_numbers_that_suit_it(argu
 
 def test_tensors_are_of_both_signs_and_many_values_and_sometimes_empty():
     drawn = draw(tensors(), 100)
-    values = np.concatenate([x.numpy().ravel() for x in drawn])
+    values = np.concatenate([x.cpu().numpy().ravel() for x in drawn])
     assert (values < 0).mean() > 0.1 and (values > 0).mean() > 0.1
     assert len(np.unique(values)) > 50
     assert 3 < sum(x.numel() == 0 for x in drawn) < 70
@@ -1356,7 +1360,7 @@ def test_tensors_are_leaves_that_require_grad_if_asked_for(requires_grad):
 def test_the_entries_of_tensors_can_be_chosen():
     values = [x.tolist() for x in draw(tensors((2,), mg.int64, elements=st.sampled_from([3, 5])), 30)]
     assert {number for pair in values for number in pair} == {3, 5}
-    floats = [x.numpy() for x in draw(tensors(2, elements=st.floats(10, 11)), 30)]
+    floats = [x.cpu().numpy() for x in draw(tensors(2, elements=st.floats(10, 11)), 30)]
     assert all(((x >= 10) & (x <= 11)).all() for x in floats)
 
 
@@ -1371,11 +1375,11 @@ def test_indices_are_rows_of_the_table_in_every_integer_width_that_can_count_the
     drawn = draw(indices(rows))
     assert {ids.dtype for ids in drawn} == widths
     for ids in drawn:
-        values = ids.numpy().astype(np.int64)
+        values = ids.cpu().numpy().astype(np.int64)
         assert ((values >= 0) & (values < rows)).all()
         assert ids.ndim <= 3 and not ids.requires_grad
     sizes = np.array([ids.numel() for ids in drawn])
-    repeated = sum(len(np.unique(ids.numpy())) < ids.numel() for ids in drawn)
+    repeated = sum(len(np.unique(ids.cpu().numpy())) < ids.numel() for ids in drawn)
     assert (sizes == 0).sum() > 5
     if rows == 0:
         assert not sizes.any()
@@ -1386,7 +1390,7 @@ def test_indices_are_rows_of_the_table_in_every_integer_width_that_can_count_the
 
 
 def test_indices_reach_the_first_and_the_last_row():
-    values = np.concatenate([ids.numpy().ravel().astype(np.int64) for ids in draw(indices(5), 60)])
+    values = np.concatenate([ids.cpu().numpy().ravel().astype(np.int64) for ids in draw(indices(5), 60)])
     assert set(values.tolist()) == {0, 1, 2, 3, 4}
 
 
@@ -1398,7 +1402,7 @@ def test_indices_have_the_dtype_that_was_asked_for(dtype):
 @pytest.mark.parametrize("dtype, bound", [(None, 8), (mg.float16, 3), (mg.float32, 1), (mg.float64, 0)])
 def test_integer_valued_floats_are_whole_numbers_within_the_bound(dtype, bound):
     drawn = draw(integer_valued_floats((3, 3), dtype, bound), 60)
-    values = np.concatenate([x.numpy().ravel() for x in drawn])
+    values = np.concatenate([x.cpu().numpy().ravel() for x in drawn])
     assert {x.dtype for x in drawn} == {dtype or mg.float32}
     assert set(values.tolist()) == set(range(-bound, bound + 1))
 
@@ -1407,7 +1411,7 @@ def test_integer_valued_floats_are_whole_numbers_within_the_bound(dtype, bound):
 def test_what_has_hundreds_of_entries_is_drawn_whole(strategy):
     drawn = draw(strategy, 20)
     assert all(x.numel() == 400 for x in drawn)
-    assert max(len(np.unique(x.numpy())) for x in drawn) > 2
+    assert max(len(np.unique(x.cpu().numpy())) for x in drawn) > 2
 
 
 def kind_of_layout(x: np.ndarray) -> str:
@@ -1428,7 +1432,7 @@ def test_layouts_are_of_every_kind_and_hold_the_same_numbers(as_tensor):
     x = X.astype(np.float32)
     drawn = draw(layouts(mg.tensor(x) if as_tensor else x), 60)
     assert all(type(y) is (mg.Tensor if as_tensor else np.ndarray) for y in drawn)
-    arrays = [y.numpy() if as_tensor else y for y in drawn]
+    arrays = [y.cpu().numpy() if as_tensor else y for y in drawn]
     for array in arrays:
         assert array.dtype == x.dtype
         np.testing.assert_array_equal(array, x)
@@ -1457,18 +1461,18 @@ def test_layouts_keep_requires_grad(requires_grad):
 def test_layouts_of_any_shape_and_dtype_hold_the_same_numbers(data, x):
     y = data.draw(layouts(x))
     assert y.dtype == x.dtype
-    np.testing.assert_array_equal(y.numpy(), x.numpy())
+    np.testing.assert_array_equal(y.cpu().numpy(), x.cpu().numpy())
 
 
 @pytest.mark.parametrize(
     "strategy, fails, largest",
     [
-        (tensors(), lambda x: (x.numpy() < 0).any(), 1),
+        (tensors(), lambda x: (x.cpu().numpy() < 0).any(), 1),
         (tensors(), lambda x: x.numel() > 1, 2),
         (tensors(requires_grad=True), lambda x: float(x.sum()) > 3, 2),
-        (layouts(tensors()), lambda x: (x.numpy() < 0).any(), 1),
-        (integer_valued_floats(), lambda x: (x.numpy() > 4).any(), 1),
-        (indices(9), lambda x: len(np.unique(x.numpy())) < x.numel(), 2),
+        (layouts(tensors()), lambda x: (x.cpu().numpy() < 0).any(), 1),
+        (integer_valued_floats(), lambda x: (x.cpu().numpy() > 4).any(), 1),
+        (indices(9), lambda x: len(np.unique(x.cpu().numpy())) < x.numel(), 2),
     ],
     ids=["a_negative_number", "two_numbers", "a_large_sum", "a_negative_number_in_a_layout", "whole", "repeated_ids"],
 )

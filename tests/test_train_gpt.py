@@ -58,7 +58,9 @@ def checkpoint(folder: Path, out: str) -> dict[str, Any]:
 def same(a: Any, b: Any) -> bool:
     """Equal in every bit, whatever is nested in what."""
     if isinstance(a, mg.Tensor):
-        return isinstance(b, mg.Tensor) and a.dtype == b.dtype and a.numpy().tobytes() == b.numpy().tobytes()
+        return (
+            isinstance(b, mg.Tensor) and a.dtype == b.dtype and a.cpu().numpy().tobytes() == b.cpu().numpy().tobytes()
+        )
     if isinstance(a, np.ndarray):
         return bool(np.array_equal(a, b))
     if isinstance(a, dict):

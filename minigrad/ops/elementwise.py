@@ -141,9 +141,7 @@ class Pow(Op):
             gx = g * (y * pow(x, y - 1))
             gx = where(eq(y, 0), 0.0, gx) if isinstance(y, Tensor) else gx if y != 0 else g * 0.0
         if self.needs(1):
-            steady = (
-                logical_and(eq(x, 0), ge(y, 0)) if isinstance(x, Tensor) else wrap(np.asarray(x == 0) & (y.array >= 0))
-            )
+            steady = logical_and(eq(x, 0), ge(y, 0)) if isinstance(x, Tensor) else wrap((y.array >= 0) & (x == 0))
             log_x = log(x) if isinstance(x, Tensor) else float(quiet(np.log)(x))
             gy = where(steady, 0.0, g * (pow(x, y) * log_x))
         return gx, gy
