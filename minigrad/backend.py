@@ -235,6 +235,27 @@ def add_at(x: Array, y: Array, index: Array) -> Array:
 
 
 @quiet
+def extreme_at(x: Array, y: Array, index: Array, largest: bool) -> Array:
+    """x (V,) with the largest of x[v] and all y[i] of index[i] = v at v, or the smallest; nan if one is. y and index are (N,)."""
+    xp = namespace(x, y)
+    if xp is np:
+        out = x.copy()
+        (np.maximum if largest else np.minimum).at(out, index, y)
+        return out
+    if not y.size:
+        return x.copy()
+    # cupy.maximum.at takes float64 by way of float32. Sorted by value and then by id, each id's extreme stands at an end.
+    by_value = xp.argsort(y)
+    order = by_value[xp.argsort(index[by_value])]  # CuPy's sort is stable
+    ids, values = index[order], y[order]
+    rows = xp.arange(len(x))
+    first, end = xp.searchsorted(ids, rows, side="left"), xp.searchsorted(ids, rows, side="right")
+    last = values[xp.maximum(end - 1, 0)]  # nan counts as larger than any number
+    found = last if largest else xp.where(last != last, last, values[xp.minimum(first, len(y) - 1)])
+    return xp.where(end > first, (xp.maximum if largest else xp.minimum)(x, found), x)
+
+
+@quiet
 def coalesce(index: Array, y: Array, rows: int) -> tuple[Array, Array]:
     """The distinct ids of `index` (N,), in no particular order, and for each the sum of its rows of y (N, ...).
 

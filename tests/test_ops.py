@@ -35,6 +35,34 @@ Names = dict[str, Any]
 Row = tuple[str, st.SearchStrategy[Names]]
 
 
+ON_THE_CPU = {
+    "x.cpu()": "a GPU's tensor is copied",
+    "x.scatter(0, (x * 0).long(), y)": "which of several writes to one place remains is open on a GPU",
+    "t.ones(2).get_device()": "-1 there",
+    "t.ones(2).is_cpu": "True there",
+    **dict.fromkeys(
+        (
+            "x.type()",
+            "(x > 0).type()",
+            "x.detach().sort().values.type()",
+            "t.ones(2).int().type()",
+            "t.zeros(1).half().type()",
+        )
+        + ("isinstance(t.ones(2), t.FloatTensor)", "isinstance(t.arange(2), t.LongTensor)"),
+        "the name of a GPU's type is another, and torch's tensors are on the CPU",
+    ),
+}
+
+
+def each(names: str, table: list[Any]) -> Any:
+    """Run the test for every row of a table: a code, or a tuple that starts with one."""
+    values = [row if isinstance(row, tuple) else (row,) for row in table]
+    marks = [[pytest.mark.cpu_only(ON_THE_CPU[code])] if code in ON_THE_CPU else [] for code, *_ in values]
+    return pytest.mark.parametrize(
+        names, [pytest.param(*row, id=row[0], marks=m) for row, m in zip(values, marks, strict=True)]
+    )
+
+
 def listed(table: str) -> list[str]:
     """The codes of a table in text, which stand between semicolons or line ends."""
     return [code.strip() for line in table.strip().splitlines() for code in line.split(" ; ")]
@@ -1010,10 +1038,6 @@ def program(code: str, names: Names) -> tuple[Callable[..., Any], list[np.ndarra
     return f, list(inputs.values())
 
 
-def cases(table: list[Row]) -> Any:
-    return pytest.mark.parametrize(("code", "strategy"), table, ids=[code for code, _ in table])
-
-
 def check_row(code: str, names: Names, wide: bool = True, **options: Any) -> None:
     """Values and gradients against torch's: wide in float64 and second order too, else in float32."""
     f, inputs = program(code, names)
@@ -1023,7 +1047,7 @@ def check_row(code: str, names: Names, wide: bool = True, **options: Any) -> Non
         check_against_torch(f, [x.astype(np.float32) for x in inputs], second_order=False, **LOOSE, **options)
 
 
-@cases([*DIFFERENTIABLE, *IN_PLACE])
+@each("code, strategy", [*DIFFERENTIABLE, *IN_PLACE])
 @settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_values_and_gradients(code: str, strategy: st.SearchStrategy[Names], data: st.DataObject) -> None:
@@ -1040,7 +1064,7 @@ def check_values(code: str, names: Names) -> None:
     assert not any(getattr(y, "requires_grad", False) for y in (ours if isinstance(ours, tuple) else [ours])), code
 
 
-@cases(WITHOUT_GRADIENT)
+@each("code, strategy", WITHOUT_GRADIENT)
 @settings(max_examples=EXAMPLES)
 @given(data=st.data())
 def test_values_without_gradient(code: str, strategy: st.SearchStrategy[Names], data: st.DataObject) -> None:
@@ -1100,12 +1124,12 @@ t.allclose(x, x, equal_nan=True) ; t.logical_not(x) ; x.max(0).indices ; x.nonze
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("code", [*ALONE, *PAIRED])
+@each("code", [*ALONE, *PAIRED])
 def test_infinite_tiny_and_undefined_numbers(code: str, dtype: type) -> None:
     check_against_torch(*special(code, dtype), second_order=False, **(TIGHT if dtype is np.float64 else LOOSE))
 
 
-@pytest.mark.parametrize("code", PAIRED_VALUES)
+@each("code", PAIRED_VALUES)
 def test_infinite_tiny_and_undefined_numbers_without_gradient(code: str) -> None:
     f, inputs = special(code, np.float64)
     assert_alike(*(f(library, *[as_leaf(library, x) for x in inputs]) for library in (mg, torch)))
@@ -1196,7 +1220,7 @@ def shown(x: Any) -> str:
     return f"{x.dtype} {x.tolist()}" if isinstance(x, mg.Tensor | torch.Tensor) else str(x)
 
 
-@pytest.mark.parametrize("code", [*MIXED, *MIXED_TENSORS, *IN_PLACE_MIXED])
+@each("code", [*MIXED, *MIXED_TENSORS, *IN_PLACE_MIXED])
 def test_result_types_of_two_tensors(code: str) -> None:
     differences = []
     for one, other in [(a, b) for a in TYPES for b in TYPES]:
@@ -1210,7 +1234,7 @@ def test_result_types_of_two_tensors(code: str) -> None:
     assert not differences, f"{len(differences)} differ:\n" + "\n".join(differences[:20])
 
 
-@pytest.mark.parametrize("code", [*MIXED, *IN_PLACE_MIXED])
+@each("code", [*MIXED, *IN_PLACE_MIXED])
 def test_result_types_with_a_number(code: str) -> None:
     differences = []
     for dtype, number, ndim, flipped in [
@@ -1225,7 +1249,7 @@ def test_result_types_with_a_number(code: str) -> None:
     assert not differences, f"{len(differences)} differ:\n" + "\n".join(differences[:20])
 
 
-@pytest.mark.parametrize("code", MONADIC)
+@each("code", MONADIC)
 def test_result_types_of_one_tensor(code: str) -> None:
     differences = []
     for dtype, ndim in [(d, n) for d in TYPES for n in (0, 1)]:
@@ -1278,7 +1302,7 @@ t.ones(2, requires_grad=True).retains_grad
 """)
 
 
-@pytest.mark.parametrize("code", CREATED)
+@each("code", CREATED)
 def test_creation(code: str) -> None:
     ours, theirs = (eval(code, {"t": library, "np": np}) for library in (mg, torch))
     assert_alike(ours, theirs)
@@ -1299,7 +1323,7 @@ t.meshgrid(x[0], indexing='ij')[0] ; x.sort().values ; x.roll(0) ; x.clamp_min(-
 """)
 
 
-@pytest.mark.parametrize("code", ALIASES)
+@each("code", ALIASES)
 def test_views_share_memory_as_in_torch(code: str) -> None:
     """Zeros are written into the result: do they show in x?"""
     left = []
@@ -1404,7 +1428,7 @@ t.block_diag(x3) ; t.logspace(0, 1, -1) ; x.is_nonzero() ; x << x ; t.var_mean(i
 """)
 
 
-@pytest.mark.parametrize("code", ERRORS)
+@each("code", ERRORS)
 def test_raises_what_torch_raises(code: str) -> None:
     raised = []
     for library in (torch, mg):

@@ -35,6 +35,11 @@ def set_default_device(device: Any) -> None:
     _default_device = chosen
 
 
+def _arrays(device: Any) -> Any:
+    """The array module of a device, or of the default device: numpy or cupy."""
+    return backend.module_for(_default_device if device is None else dtypes.device(device))
+
+
 def _finish(array: Array, device: Any, requires_grad: bool) -> Tensor:
     where = _default_device if device is None else dtypes.device(device)
     x = wrap(array if where.type == "cpu" and isinstance(array, np.ndarray) else backend.to_device(array, where))
@@ -185,7 +190,7 @@ def full(
     """A tensor of that shape filled with one number, whose type it takes (torch.full)."""
     kind = dtype if dtype is not None else dtypes.ours(dtypes.result_type(fill_value))
     return _finish(
-        np.full(_checked_size((size,)), fill_value, dtype=as_numpy(kind)),
+        _arrays(device).full(_checked_size((size,)), fill_value, dtype=as_numpy(kind)),
         device,
         requires_grad,
     )
@@ -193,17 +198,17 @@ def full(
 
 def zeros(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros of that shape (torch.zeros)."""
-    return _finish(np.zeros(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(_arrays(device).zeros(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
 
 
 def ones(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones of that shape (torch.ones)."""
-    return _finish(np.ones(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(_arrays(device).ones(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
 
 
 def empty(*sizes: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Memory of that shape, not set to anything (torch.empty)."""
-    return _finish(np.empty(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(_arrays(device).empty(_checked_size(sizes, size), dtype=_float_or(dtype)), device, requires_grad)
 
 
 def _float_or(dtype: Any) -> np.dtype[Any]:
@@ -335,7 +340,7 @@ def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, 
     """Ones on the diagonal of an (n, m) matrix of zeros (torch.eye)."""
     if n < 0 or (m or 0) < 0:
         raise RuntimeError(f"eye: sizes must not be negative, got {n} and {m}")
-    return _finish(np.eye(n, m, dtype=_float_or(dtype)), device, requires_grad)
+    return _finish(_arrays(device).eye(n, m, dtype=_float_or(dtype)), device, requires_grad)
 
 
 # ---------------------------------------------------------------------------------------------------------------- random

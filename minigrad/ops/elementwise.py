@@ -217,7 +217,7 @@ def floor_divide(x: Operand, y: Operand) -> Tensor:
     a, b = operands("floor_divide", x, y)
     _refuse_zero("floor_divide", b, result_type(a, b))
     p, q = (z.array if isinstance(z, Tensor) else z for z in (a, b))
-    return wrap(quiet(np.floor_divide)(p, q))
+    return wrap(quiet(namespace(p, q).floor_divide)(p, q))
 
 
 class Remainder(Op):

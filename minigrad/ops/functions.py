@@ -259,7 +259,10 @@ class Lerp(Op):
 
     @quiet
     def forward(self, x: Array, y: Array, w: Array) -> Array:
-        d, w = y - x, x.dtype.type(w) if isinstance(w, int | float) else w
+        d = y - x
+        if isinstance(w, int | float):
+            w = x.dtype.type(w)
+            return fma(d, w, x) if abs(w) < 0.5 else fma(d, w - 1, y)
         return namespace(x).where(abs(w) < 0.5, fma(d, w, x), fma(d, w - 1, y))
 
     def backward(self, g: Tensor) -> Gradients:

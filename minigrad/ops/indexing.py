@@ -315,6 +315,8 @@ def _getitem_advanced(x: Tensor, advanced: dict[int, Index]) -> Tensor:
     rest = [i for i in range(x.ndim) if i not in advanced]
     sizes = [x.array.shape[i] for i in axes]
     indices = [checked(a, (n,), "index", True) for a, n in zip(advanced.values(), sizes, strict=True)]
+    if len(axes) > 1:  # combined where x is; a list came from the host
+        indices = [backend.asarray(array_of(a), like=x.array) for a in indices]
     shape = _index_shape([tuple(a.shape) for a in indices])
     rows, count = indices[-1], sizes[-1]
     for a, n in zip(reversed(indices[:-1]), reversed(sizes[:-1]), strict=True):  # the row of the table so far flattened

@@ -167,15 +167,13 @@ class ScatterExtreme(Op):
 
     keeps_output = True
     fresh = True
-    f: str
+    largest: bool
     index: Array
 
     def forward(self, x: Array, y: Array) -> Array:
         index = self.__dict__.pop("index")
         self.save(index)
-        z = x.copy()
-        getattr(backend.namespace(x), self.f).at(z, index, y)
-        return z
+        return backend.extreme_at(x, y, index, self.largest)
 
     def backward(self, g: Tensor) -> Gradients:
         x, y = self.inputs
@@ -225,7 +223,7 @@ def scatter_reduce(
     places = _flat_index(ids, axis, x.array.shape).reshape(-1)
     part = Slice.apply(src, key=tuple(slice(0, n) for n in ids.shape))
     flat = Reshape.apply(x, to=(x.numel(),)), Reshape.apply(part, to=(places.size,))
-    y = ScatterExtreme.apply(*flat, f="maximum" if reduce == "amax" else "minimum", index=places)
+    y = ScatterExtreme.apply(*flat, largest=reduce == "amax", index=places)
     return named("ScatterReduce", Reshape.apply(y, to=x.array.shape))
 
 

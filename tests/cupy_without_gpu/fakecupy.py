@@ -216,6 +216,8 @@ def wrap(x: Any, of: ndarray | None = None) -> Any:
     if isinstance(x, np.ndarray):
         y = object.__new__(ndarray)
         y._a, y.base = x, None
+        if not x.flags.writeable and isinstance(x.base, np.ndarray) and x.base.flags.writeable:
+            x.setflags(write=True)  # NumPy guards diagonal's view, CuPy does not
         if of is not None and x.base is not None and x is not of._a and np.may_share_memory(x, of._a):
             y.base = of if of.base is None else of.base
         return y

@@ -1,0 +1,1 @@
+// kernel.h declares all that is used of complex numbers.
