@@ -16,6 +16,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -76,13 +77,16 @@ class ndarray:
         )
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "at":
+            return NotImplemented
         if options.get("out") is not None:
             (options["out"],) = options["out"]
         f = getattr(cupy, function.__name__)
         return (f if method == "__call__" else getattr(f, method))(*inputs, **options)
 
     def __array_function__(self, function: Any, types: Any, args: tuple, options: dict) -> Any:
-        return getattr(cupy, function.__name__)(*args, **options)
+        f = getattr(cupy, function.__name__, None)
+        return NotImplemented if f is None else f(*args, **options)
 
     # what leaves the GPU waits for it
     def get(self, stream: Any = None, order: Any = "C", out: Any = None, blocking: bool = True) -> np.ndarray:
@@ -146,6 +150,7 @@ class ndarray:
     device = property(lambda self: Device(0))
     data = property(lambda self: SimpleNamespace(ptr=self._a.__array_interface__["data"][0]))
     flags = property(lambda self: Flags(self._a))
+    __cuda_array_interface__ = property(lambda self: self._a.__array_interface__)
     T = property(lambda self: wrap(self._a.T, self))
     mT = property(lambda self: wrap(self._a.mT, self))
     real = property(lambda self: wrap(self._a.real, self) if self._a.dtype.kind == "c" else self)
@@ -196,15 +201,11 @@ SCALARS = (bool, int, float, complex, np.generic)
 
 
 class Flags:
-    """array.flags: the three that CuPy has."""
+    """array.flags: those that CuPy has; every array may be written to."""
 
     def __init__(self, a: np.ndarray) -> None:
-        self.c_contiguous, self.f_contiguous, self.owndata = (
-            a.flags.c_contiguous,
-            a.flags.f_contiguous,
-            a.base is None,
-        )
-        self.forc, self.fnc = a.flags.forc, a.flags.fnc
+        self.c_contiguous, self.f_contiguous = a.flags.c_contiguous, a.flags.f_contiguous
+        self.forc, self.fnc, self.owndata = a.flags.forc, a.flags.fnc, a.base is None
 
     def __getitem__(self, name: str) -> bool:
         names = {"C_CONTIGUOUS": self.c_contiguous, "F_CONTIGUOUS": self.f_contiguous, "OWNDATA": self.owndata}
@@ -216,10 +217,10 @@ def wrap(x: Any, of: ndarray | None = None) -> Any:
     if isinstance(x, np.ndarray):
         y = object.__new__(ndarray)
         y._a, y.base = x, None
-        if not x.flags.writeable and isinstance(x.base, np.ndarray) and x.base.flags.writeable:
-            x.setflags(write=True)  # NumPy guards diagonal's view, CuPy does not
         if of is not None and x.base is not None and x is not of._a and np.may_share_memory(x, of._a):
             y.base = of if of.base is None else of.base
+            if not x.flags.writeable:
+                y._a = np.asarray(_Memory(x))
         return y
     if isinstance(x, np.generic):
         return wrap(np.asarray(x))
@@ -227,6 +228,14 @@ def wrap(x: Any, of: ndarray | None = None) -> Any:
         parts = [wrap(y, of) for y in x]
         return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
     return x
+
+
+class _Memory:
+    """Memory of an array, to be written to: CuPy knows no read-only views."""
+
+    def __init__(self, a: np.ndarray) -> None:
+        self.array, interface = a, a.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
 def unwrap(x: Any) -> Any:
@@ -237,6 +246,13 @@ def unwrap(x: Any) -> Any:
         raise TypeError(f"Unsupported type {type(x)}")
     if type(x) in (list, tuple):
         return type(x)(map(unwrap, x))
+    return x
+
+
+def plain(x: Any) -> Any:
+    """An argument that is a number, a shape, an axis or a word: no array, not even one of a single integer."""
+    if isinstance(x, ndarray) or (type(x) in (list, tuple) and any(isinstance(y, ndarray) for y in x)):
+        raise TypeError("'ndarray' object cannot be interpreted as an integer")
     return x
 
 
@@ -259,12 +275,17 @@ def _index(a: np.ndarray, key: Any) -> Any:
         axis, result = 0, []
         for k in parts:
             if isinstance(k, np.ndarray) and k.dtype.kind in "iu" and axis < a.ndim and a.shape[axis]:
-                k = k % a.shape[axis]
+                k = _around(k, a.shape[axis])
             result.append(k)
             axis += 0 if k is None else a.ndim - taken if k is Ellipsis else k.ndim if _is_mask(k) else 1
         return tuple(result)
     # a[0, 0] is a view of one element, no scalar
     return parts if any(k is Ellipsis for k in parts) else (*parts, Ellipsis)
+
+
+def _around(index: Any, n: int) -> Any:
+    """The places that an index, out of bounds too, means in n of them; it may be of a type that does not hold n."""
+    return np.asarray(index).astype(np.int64) % n if n else index
 
 
 def _is_mask(k: Any) -> bool:
@@ -326,7 +347,7 @@ class ufunc:
         self.function: Any = function or _FUNCTIONS.get(name) or getattr(np, name)
         self.plans: dict[tuple, Any] = {}
 
-    def __call__(self, *args: Any, out: Any = None, dtype: Any = None, casting: str = "same_kind", **wrong: Any) -> Any:
+    def __call__(self, *args: Any, out: Any = None, dtype: Any = None, casting: Any = "same_kind", **wrong: Any) -> Any:
         if wrong:
             raise TypeError(f"Wrong arguments {wrong}")
         if not self.nin <= len(args) <= self.nin + self.nout:
@@ -336,7 +357,8 @@ class ufunc:
                 raise ValueError("Cannot specify 'out' as both a positional and keyword argument")
             out = args[self.nin] if self.nout == 1 else args[self.nin :]
             args = args[: self.nin]
-        key, values = [], []
+        key: list[Any] = []
+        values: list[Any] = []
         for x in args:
             if type(x) is ndarray:
                 key.append(x._a.dtype)
@@ -370,10 +392,13 @@ class ufunc:
         if as_numpy:
             return self.function(*values, order="C")
         values = [
-            np.asarray(v, t) if isinstance(v, (int, float, complex)) else v.astype(t) for v, t in zip(values, ins)
+            np.asarray(v, t) if isinstance(v, (int, float, complex)) else v.astype(t)
+            for v, t in zip(values, ins, strict=True)
         ]
         result = self.function(*values)
-        return result.astype(outs[0], "C") if len(outs) == 1 else tuple(r.astype(t, "C") for r, t in zip(result, outs))
+        if len(outs) == 1:
+            return result.astype(outs[0], "C")
+        return tuple(r.astype(t, "C") for r, t in zip(result, outs, strict=True))
 
     def plan(self, key: tuple, dtype: Any) -> tuple:
         """The first of CuPy's loops that these operands fit, and whether NumPy by itself would choose the same."""
@@ -385,11 +410,11 @@ class ufunc:
         ]
         for loop in self.loops:
             ins, outs = loop[: self.nin], loop[self.nin :]
-            if outs[0] == dtype if dtype is not None else all(map(np.can_cast, given, ins)):
+            if outs[0] == np.dtype(dtype) if dtype is not None else all(map(np.can_cast, given, ins)):
                 break
         else:
             raise TypeError(f"Wrong type ({dtype or given}) of arguments for {self.name}")
-        if self.__name__ == "subtract" and ins[0] == bool:
+        if self.__name__ == "subtract" and ins[0].kind == "b":
             raise TypeError("numpy boolean subtract, the `-` operator, is not supported")
         try:
             as_numpy = (
@@ -433,7 +458,8 @@ def _power(x: Any, y: Any) -> Any:
     return np.where(y < 0, np.where(abs(x) == 1, odd, 0), np.power(x, np.maximum(y, 0)))
 
 
-_FUNCTIONS: dict[str, Callable] = {"power": _power}  # where CuPy's loops compute something else than NumPy's
+# Where CuPy's loops compute something else than NumPy's: 0 % -2 is 0, not -0.
+_FUNCTIONS: dict[str, Callable] = {"power": _power, "remainder": lambda x, y: np.remainder(x, y) + 0}
 
 
 # -------------------------------------------------------------------------------------------------------------- operators
@@ -497,36 +523,24 @@ _SYNCHRONIZES = {
 _ZERO_D = {"allclose", "array_equal", "array_equiv", "count_nonzero"}
 # Parameters that are arrays: neither a list nor NumPy's array will do.
 _ARRAYS = {
-    "a",
-    "x",
-    "arr",
-    "array",
-    "ary",
-    "m",
-    "v",
-    "b",
-    "x1",
-    "x2",
-    "condition",
-    "element",
-    "ar1",
-    "ar2",
-    "y",
-    "prototype",
-}
+    "a", "x", "arr", "array", "ary", "m", "v", "b", "x1", "x2", "condition", "element", "ar1", "ar2", "y", "prototype",
+}  # fmt: skip
+# Parameters that are numbers, shapes or axes: no array, not even of one integer.
+_PLAIN = {
+    "shape", "newshape", "axis", "axes", "axis1", "axis2", "decimals", "k", "N", "M", "num", "reps", "source",
+    "destination", "ddof", "offset", "kth",
+}  # fmt: skip
+# What keeps the order of its argument in memory; what other functions make is in C's.
+_KEEPS_ORDER = {"zeros_like", "ones_like", "full_like", "copy", "zeros", "ones"}
 
 
 def parse(line: str) -> tuple[list[str], list[str], bool, bool]:
-    """Names by position, names by keyword only, whether *args, whether **options."""
+    """The names that may be given by position, all names, whether there is *args, whether **options."""
     names = [n.strip() for n in line[1:-1].split(",") if n.strip() not in ("", "/")]
     star = next((i for i, n in enumerate(names) if n[0] == "*" and n[:2] != "**"), len(names))
-    plain = [n.rstrip("=") for n in names if n[0] != "*"]
-    return (
-        plain[:star],
-        plain,
-        any(len(n) > 1 and n[0] == "*" != n[1] for n in names),
-        any(n[:2] == "**" for n in names),
-    )
+    known = [n.rstrip("=") for n in names if n[0] != "*"]
+    any_positional = any(len(n) > 1 and n[0] == "*" != n[1] for n in names)
+    return known[:star], known, any_positional, any(n[:2] == "**" for n in names)
 
 
 def bind(name: str, f: Callable, method: bool = False) -> Callable:
@@ -545,39 +559,45 @@ def bind(name: str, f: Callable, method: bool = False) -> Callable:
     all_names = {p.name for p in theirs}
     other = [n if n in all_names else m if m not in known else None for n, m in by_place]
     same = next((i for i, n in enumerate(other) if i >= len(names) or n != names[i]), len(positional))
-    renamed = dict(zip(positional, other))
+    renamed = dict(zip(positional, other, strict=True))
     first = sum(p.kind == p.POSITIONAL_ONLY for p in theirs)
+    convert = [plain if n in _PLAIN else unwrap for n in positional]
+    convert += [plain if "(*shape" in API[name] or "(*axes" in API[name] else unwrap] * 32 if var_positional else []
     run, synchronizes, zero_d = quiet(f), short in _SYNCHRONIZES, short in _ZERO_D
     first_is_array = positional[:1] and positional[0] in _ARRAYS
     is_sequence = short in ("concatenate", "stack", "vstack", "hstack", "dstack", "column_stack")
 
-    def call(*args: Any, **options: Any) -> Any:
+    def arrange(args: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        """The arguments as NumPy takes them."""
         if len(args) > len(positional) and not var_positional:
             raise TypeError(f"{short}() takes {len(positional)} positional arguments but {len(args)} were given")
-        if options and not var_keyword:
-            for n in options:
-                if n not in known:
-                    raise TypeError(f"{short}() got an unexpected keyword argument {n!r}")
-        if len(args) > same and not var_positional:
-            options.update(zip(positional[same:], args[same:]))
+        for n in options:
+            if n not in known and not var_keyword:
+                raise TypeError(f"{short}() got an unexpected keyword argument {n!r}")
+        if not var_positional:
+            options.update(zip(positional[same:], args[same:], strict=False))
             args = args[:same]
-        if options:
-            options = {renamed.get(n, n) or n: v for n, v in options.items() if v is not None or renamed.get(n, n)}
-            while len(args) < first and names[len(args)] in options:
-                args = *args, options.pop(names[len(args)])
-        if first_is_array and args:
+        options = {renamed.get(n, n) or n: v for n, v in options.items() if v is not None or renamed.get(n, n)}
+        while len(args) < first and names[len(args)] in options:
+            args = *args, options.pop(names[len(args)])
+        return args, options
+
+    def call(*args: Any, **options: Any) -> Any:
+        if options or len(args) > same:
+            args, options = arrange(args, options)
+        if args and first_is_array:
             _array(short, args[0])
-        if is_sequence and args and not isinstance(args[0], ndarray):
+        if args and is_sequence and not isinstance(args[0], ndarray):
             for a in args[0]:
                 _array(short, a)
         if synchronizes:
             _synchronize()
-        out = options.get("out")
-        result = run(*map(unwrap, args), **{n: unwrap(v) for n, v in options.items()})
-        if out is not None:
-            return out
-        if zero_d:
-            result = np.asarray(result)
+        values = [f(a) for f, a in zip(convert, args, strict=False)]
+        result = run(*values, **{n: plain(v) if n in _PLAIN else unwrap(v) for n, v in options.items()})
+        if options.get("out") is not None:
+            return options["out"]
+        if zero_d or (isinstance(result, np.ndarray) and result.base is None and short not in _KEEPS_ORDER):
+            result = np.asarray(result, order="C")
         return wrap(result, args[0] if args and isinstance(args[0], ndarray) else None)
 
     call.__name__ = short
@@ -628,7 +648,7 @@ def take(a: ndarray, indices: Any, axis: Any = None, out: Any = None) -> ndarray
     """No mode=: indices wrap around."""
     n = a.size if axis is None else a.shape[axis]
     index = _index_array(indices) if isinstance(indices, (ndarray, np.ndarray, list)) else indices
-    result = np.take(_array("take", a)._a, index % n if n else index, axis=axis)
+    result = np.take(_array("take", a)._a, _around(index, n), axis=axis)
     if out is None:
         return wrap(result)
     if out.dtype != result.dtype or out.shape != result.shape:
@@ -643,7 +663,7 @@ def argsort(a: ndarray, axis: Any = -1, kind: Any = None) -> ndarray:
 
 
 def sort(a: ndarray, axis: Any = -1, kind: Any = None) -> ndarray:
-    return wrap(np.sort(unwrap(a), axis=axis, kind=_stable(kind)))
+    return wrap(np.asarray(np.sort(unwrap(a), axis=axis, kind=_stable(kind)), order="C"))
 
 
 def _sort_in_place(self: ndarray, axis: int = -1, kind: Any = None) -> None:
@@ -684,12 +704,12 @@ def matmul(x1: ndarray, x2: ndarray, /, out: ndarray | None = None) -> ndarray:
 
 def take_along_axis(a: ndarray, indices: ndarray, axis: int | None) -> ndarray:
     n = a.size if axis is None else a.shape[axis]
-    return wrap(np.take_along_axis(_array("take_along_axis", a)._a, unwrap(indices) % n, axis))  # type: ignore[arg-type]
+    return wrap(np.take_along_axis(_array("take_along_axis", a)._a, _around(unwrap(indices), n), axis))
 
 
 def put_along_axis(arr: ndarray, indices: ndarray, values: Any, axis: int | None) -> None:
     n = arr.size if axis is None else arr.shape[axis]
-    np.put_along_axis(_array("put_along_axis", arr)._a, unwrap(indices) % n, unwrap(values), axis)
+    np.put_along_axis(_array("put_along_axis", arr)._a, _around(unwrap(indices), n), unwrap(values), axis)
 
 
 def _array(name: str, a: Any) -> ndarray:
@@ -715,8 +735,15 @@ def broadcast_to(array: ndarray, shape: Any) -> ndarray:
     return wrap(as_strided(array, b.shape, b.strides)._a, array)
 
 
+def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> ndarray:
+    if any(isinstance(x, ndarray) for x in (start, stop, step)):
+        _synchronize()
+    start, stop = (0, start) if stop is None else (start, stop)
+    return wrap(np.arange(unwrap(start), unwrap(stop), unwrap(step), dtype=dtype))
+
+
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> ndarray:
-    return ndarray(shape, dtype, order=order)
+    return ndarray(plain(shape), dtype, order=order)
 
 
 def empty_like(
@@ -725,14 +752,14 @@ def empty_like(
     return wrap(_garbage(np.empty_like(unwrap(prototype), dtype=dtype, order=order, shape=shape)))
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C") -> ndarray:
-    return wrap(np.full(shape, unwrap(fill_value), dtype, order))
+def full(shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C") -> ndarray:
+    return wrap(np.full(plain(shape), unwrap(fill_value), dtype, order))
 
 
-def put(a: ndarray, ind: Any, v: Any, mode: str = "wrap") -> None:
+def put(a: ndarray, ind: Any, v: Any, mode: Any = "wrap") -> None:
     if mode == "raise":
         _synchronize()
-    np.put(a._a, _index_array(ind), unwrap(v), mode=mode)  # type: ignore[call-overload]
+    np.put(a._a, _index_array(ind), unwrap(v), mode=mode)
 
 
 def repeat(a: ndarray, repeats: Any, axis: Any = None) -> ndarray:
@@ -752,7 +779,7 @@ def get_array_module(*args: Any) -> ModuleType:
 _DIFFERENT: dict[str, Any] = {
     f.__name__: f
     for f in (
-        ndarray, ufunc, asarray, array, ascontiguousarray, take, argsort, sort, where, copyto, broadcast_to, empty,
+        ndarray, ufunc, asarray, array, arange, ascontiguousarray, take, argsort, sort, where, copyto, broadcast_to, empty,
         empty_like, full, put, repeat, asnumpy, get_array_module, matmul, take_along_axis, put_along_axis,
     )
 }  # fmt: skip
@@ -806,11 +833,11 @@ class ElementwiseKernel:
                 f"Wrong number of arguments for {self.name!r}. It must be either {self.nin} or {self.nin + self.nout}"
             )
         types, values = _types(self.ins, args[: self.nin], self.name)
-        plain = [i for i, p in enumerate(self.ins) if p[0] != "raw"]
-        for i, v in zip(plain, np.broadcast_arrays(*(values[i] for i in plain))):
+        broadcast = [i for i, p in enumerate(self.ins) if p[0] != "raw"]
+        for i, v in zip(broadcast, np.broadcast_arrays(*(values[i] for i in broadcast)), strict=True):
             values[i] = v
         outs = args[self.nin :]
-        raw = [o._a for o, p in zip(outs, self.outs) if p[0] == "raw"]
+        raw = [o._a for o, p in zip(outs, self.outs, strict=False) if p[0] == "raw"]
         results = _kernel(self.name)(*values, *raw, **({} if size is None else {"size": size}))
         if raw:
             return outs[0] if len(outs) == 1 else outs
@@ -916,7 +943,7 @@ class Module(ModuleType):
 
     def __init__(self, name: str, **members: Any) -> None:
         super().__init__(name)
-        self.__dict__.update(members, __path__=[])
+        self.__dict__.update(members, __path__=[], __spec__=ModuleSpec(name, None))
 
     def __getattr__(self, name: str) -> Any:
         full = f"{self.__name__}.{name}"
@@ -950,7 +977,13 @@ cupy: Any = Module(
     ReductionKernel=ReductionKernel,
     get_default_memory_pool=lambda: _POOL,
     get_default_pinned_memory_pool=lambda: _POOL,
-    cuda=Module("cupy.cuda", Device=Device, runtime=Module("cupy.cuda.runtime", **_RUNTIME), is_available=lambda: True),
+    cuda=Module(
+        "cupy.cuda",
+        Device=Device,
+        Stream=SimpleNamespace(null=SimpleNamespace(synchronize=lambda: None)),
+        runtime=Module("cupy.cuda.runtime", **_RUNTIME),
+        is_available=lambda: True,
+    ),
 )
 _special = Module("cupyx.scipy.special", erf=ufunc("erf", API["cupyx.scipy.special.erf"], _erf))
 cupyx: Any = Module(
