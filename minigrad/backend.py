@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
+from inspect import signature
+from string import Template
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from .dtypes import device
 
 Array = Any  # numpy.ndarray or cupy.ndarray
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class BackendUnavailable(RuntimeError):
@@ -204,6 +207,20 @@ def keeps_rows(array: Array) -> bool:
     return isinstance(array, np.ndarray)
 
 
+def check_ids(index: Array, rows: int, error: Callable[[int], Exception]) -> None:
+    """Raise error(id) for the first id outside [0, rows). Ids on a GPU are not looked at: that would wait for it."""
+    if isinstance(index, np.ndarray) and (bad := (index < 0) | (index >= rows)).any():
+        raise error(int(index[bad][0]))
+
+
+def zero_where(x: Array, rows: Array) -> None:
+    """x[rows] = 0, in place, for a bool per row of x (N, D)."""
+    if (xp := namespace(x)) is not np:  # without asking the GPU which
+        xp.copyto(x, 0, where=rows[:, None])
+    elif rows.any():
+        x[rows] = 0
+
+
 def gather(table: Array, index: Array) -> Array:
     """y[i] = table[index[i]]: rows of a (V, ...) table by an integer array of any shape, already checked to be in range."""
     if isinstance(table, np.ndarray):
@@ -299,7 +316,7 @@ def _coalesce_by_loop(index: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.
 
 
 _SEGMENT_SUM = r"""
-extern "C" __global__ void segment_sum(
+extern "C" __global__ void minigrad_segment_sum(
     const T* __restrict__ y, const long long* __restrict__ order, const long long* __restrict__ start,
     T* __restrict__ out, const long long rows, const long long width) {
   const long long t = (long long)blockIdx.x * blockDim.x + threadIdx.x;
@@ -330,11 +347,170 @@ def _segment_sum(y: Array, index: Array, rows: int) -> Array:
     start = cupy.searchsorted(flat[order], cupy.arange(rows + 1))
     out = cupy.empty((rows, *y.shape[1:]), dtype=y.dtype)
     if out.size:
-        source = f"#define T {'float' if y.dtype == np.float32 else 'double'}" + _SEGMENT_SUM
-        kernel = cupy.RawKernel(source, "segment_sum", options=("--fmad=false",))
-        arguments = (cupy.ascontiguousarray(y), order, start, out, np.int64(rows), np.int64(out.size // max(rows, 1)))
+        kernel = _compiled(cupy, "minigrad_segment_sum", _SEGMENT_SUM, out.dtype)
+        arguments = (cupy.ascontiguousarray(y), order, start, out, np.int64(rows), np.int64(out.size // rows))
         kernel(((out.size + 127) // 128,), (128,), arguments)
     return out
+
+
+# ------------------------------------------------------------------------------------------------------ kernels of our own
+
+fused_kernels = True  # False: on a GPU, too, a function with a CUDA form is computed array by array, to compare the two
+
+# Products are rounded before they are added, as in NumPy: these kernels wait for memory, not for arithmetic
+_OPTIONS = ("--fmad=false",)
+
+
+@cache
+def _compiled(xp: Any, name: str, source: str, dtype: np.dtype[Any]) -> Any:
+    """The kernel `name` of a CUDA source about numbers of type T, float or double."""
+    return xp.RawKernel(f"#define T {_C_TYPE[dtype]}\n{source}", name, options=_OPTIONS)
+
+
+_C_TYPE = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+
+
+def elementwise(cuda: str, into: str = "", **constants: float) -> Callable[[F], F]:
+    """Gives a function of arrays of one dtype, element by element, a CUDA form: on a GPU it is one kernel.
+
+    Args:
+        cuda: C++ in the function's parameters, each of the type T, that sets y.
+        into: instead of y, the names of the last parameters, which are changed in place.
+        constants: numbers that `cuda` names.
+    """
+
+    def decorate(f: F) -> F:
+        names = [*signature(f).parameters]
+        made = into.split() or ["y"]
+        given = names[: len(names) - len(into.split())]
+        body = "".join(f"const T {name} = {value!r};\n" for name, value in constants.items()) + cuda
+
+        @cache
+        def kernel(xp: Any) -> Any:
+            parameters = (", ".join(f"T {name}" for name in which) for which in (given, made))
+            return xp.ElementwiseKernel(*parameters, body, _kernel_name(f), options=_OPTIONS)
+
+        @wraps(f)
+        def run(*arguments: Any) -> Any:
+            xp = namespace(*arguments)
+            if xp is np or not fused_kernels or arguments[-1].dtype == np.float16:
+                return f(*arguments)
+            return kernel(xp)(*arguments)
+
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def by_rows(parameters: str, cuda: str) -> Callable[[F], F]:
+    """Gives a function of matrices, row by row, a CUDA form: on a GPU it is one kernel, a block of threads for each row.
+
+    All sums are added up in an order that depends on the shapes alone, so the result is the same, bit for bit, every time.
+
+    Args:
+        parameters: what goes in and what comes out, "x[i,j], w[j], bool big -> y[i,j], s[i], c[j]", in the function's
+            order, of the type T unless another is named. Matrices (..., size) count as (rows, size); an array may be None, in
+            C++ a null pointer; c, an array per column, is a sum over the rows.
+        cuda: C++ that computes row i from x[j], w[j], s[i] and `size`. EACH visits the row's j, a thread each; SUM(x[j]) and
+            MAX(x[j]) are over all of them.
+    """
+
+    def decorate(f: F) -> F:
+        given, made = ([_Parameter.read(p) for p in side.split(", ")] for side in parameters.split(" -> "))
+        source = Template(_BY_ROWS).substitute(
+            name=_kernel_name(f),
+            parameters=", ".join([*(p.declared("const ") for p in given), *(p.declared("") for p in made)]),
+            starts="\n    ".join([*(p.start("const ") for p in given if p.at), *(p.start("") for p in made)]),
+            body=cuda.strip(),
+        )
+
+        @wraps(f)
+        def run(*arguments: Any) -> Any:
+            xp, x = namespace(*arguments), arguments[0]
+            if xp is np or not fused_kernels or not x.size:
+                return f(*arguments)
+            dtype = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
+            size = x.shape[-1]
+            rows = x.size // size
+            blocks = min(rows, 1024 if any(p.at == "j" for p in made) else (1 << 31) - 1)
+            threads = 32 if size <= 256 else 128 if size <= 4096 else 512
+            shapes = {"i,j": x.shape, "i": x.shape[:-1], "j": (blocks, size)}
+            inputs = [p.value(xp, a, dtype) for p, a in zip(given, arguments, strict=True)]
+            outputs = [(xp.zeros if p.at == "j" else xp.empty)(shapes[p.at], dtype=dtype) for p in made]
+            kernel = _compiled(xp, _kernel_name(f), source, dtype)
+            kernel((blocks,), (threads,), (*inputs, *outputs, np.int64(rows), np.int64(size)))
+            results = [y.sum(axis=0) if p.at == "j" else y for p, y in zip(made, outputs, strict=True)]
+            results = [y.astype(x.dtype, copy=False) for y in results]
+            return results if len(results) > 1 else results[0]
+
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def _kernel_name(f: Callable[..., Any]) -> str:
+    return f"minigrad_{f.__name__.strip('_')}"
+
+
+class _Parameter(NamedTuple):
+    """One of by_rows' parameters: "long long target[i]"."""
+
+    type: str
+    name: str
+    at: str  # "i,j", "i", "j", or "" for a number
+
+    @classmethod
+    def read(cls, text: str) -> _Parameter:
+        declared, _, at = text.removesuffix("]").partition("[")
+        *kind, name = declared.split()
+        return cls(" ".join(kind) or "T", name, at)
+
+    def declared(self, const: str) -> str:
+        return f"{const}{self.type}* __restrict__ {self.name}_all" if self.at else f"{const}{self.type} {self.name}"
+
+    def start(self, const: str) -> str:
+        """Where the row's own numbers begin; the sums over rows begin anew for every block."""
+        first = {"i,j": " + i * size", "j": "" if const else " + blockIdx.x * size"}.get(self.at, "")
+        return f"{const}{self.type}* {self.name} = {self.name}_all{first};"
+
+    def value(self, xp: Any, argument: Any, dtype: np.dtype[Any]) -> Any:
+        wanted = {"T": dtype, "long long": np.dtype(np.int64), "bool": np.dtype(np.bool_)}[self.type]
+        if not self.at:
+            return wanted.type(argument)
+        return np.intp(0) if argument is None else xp.ascontiguousarray(argument, dtype=wanted)
+
+
+_BY_ROWS = r"""
+struct Sum { __device__ T operator()(T a, T b) const { return a + b; } };
+struct Max { __device__ T operator()(T a, T b) const { return a > b ? a : b; } };
+
+template <class Combine> __device__ T over_threads(T own, Combine combine) {
+  __shared__ T part[512];
+  const unsigned t = threadIdx.x;
+  part[t] = own;
+  __syncthreads();
+  if (t < 32)
+    for (unsigned k = t + 32; k < blockDim.x; k += 32) part[t] = combine(part[t], part[k]);
+  __syncthreads();
+  T all = part[0];
+  for (unsigned k = 1; k < 32; ++k) all = combine(all, part[k]);
+  __syncthreads();  // before part is written again
+  return all;
+}
+
+#define EACH for (long long j = threadIdx.x; j < size; j += blockDim.x)
+#define OVER_ROW(combine, first, ...) \
+  over_threads([&] { long long j = 0; T own = first; EACH own = combine(own, __VA_ARGS__); return own; }(), combine)
+#define SUM(...) OVER_ROW(Sum(), 0, __VA_ARGS__)
+#define MAX(...) OVER_ROW(Max(), (__VA_ARGS__), __VA_ARGS__)
+
+extern "C" __global__ void $name($parameters, const long long rows, const long long size) {
+  for (long long i = blockIdx.x; i < rows; i += gridDim.x) {
+    $starts
+    $body
+  }
+}
+"""
 
 
 # ---------------------------------------------------------------------------------------- functions that NumPy does not have
@@ -342,29 +518,34 @@ def _segment_sum(y: Array, index: Array, rows: int) -> Array:
 BLOCK = 16384  # elements, so that what is computed on the way stays in a core's cache
 
 
-def by_blocks(f: Callable[..., Array]) -> Callable[..., Array]:
-    """f, a function of arrays of one shape and dtype, element by element: on the CPU computed block by block.
+def by_blocks(cuda: str, **constants: float) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+    """Has a function of arrays of one shape and dtype, element by element, computed block by block on the CPU.
 
-    A formula of ten steps then reads and writes main memory once, not ten times. On a GPU f gets the whole arrays.
+    A formula of ten steps then reads and writes main memory once, not ten times. On a GPU it is one kernel: see elementwise.
     """
 
-    @wraps(f)
-    @quiet
-    def run(*arrays: Array) -> Array:
-        if namespace(*arrays) is not np:
-            return f(*arrays)
-        if arrays[0].dtype == np.float16:  # as torch, by way of float32
-            return run(*(a.astype(np.float32) for a in arrays)).astype(np.float16)
-        flat = [a.reshape(-1) for a in arrays]
-        y = np.empty(flat[0].shape, flat[0].dtype)
-        for i in range(0, y.size, BLOCK):
-            y[i : i + BLOCK] = f(*(a[i : i + BLOCK] for a in flat))
-        return y.reshape(arrays[0].shape)
+    def decorate(f: Callable[..., Array]) -> Callable[..., Array]:
+        on_gpu = elementwise(cuda, "", **constants)(f)
 
-    return run
+        @wraps(f)
+        @quiet
+        def run(*arrays: Array) -> Array:
+            if arrays[0].dtype == np.float16:  # as torch, by way of float32
+                return run(*(a.astype(np.float32) for a in arrays)).astype(np.float16)
+            if namespace(*arrays) is not np:
+                return on_gpu(*arrays)
+            flat = [a.reshape(-1) for a in arrays]
+            y = np.empty(flat[0].shape, flat[0].dtype)
+            for i in range(0, y.size, BLOCK):
+                y[i : i + BLOCK] = f(*(a[i : i + BLOCK] for a in flat))
+            return y.reshape(arrays[0].shape)
+
+        return run
+
+    return decorate
 
 
-@by_blocks
+@by_blocks("y = erf(x)")
 def erf(x: Array) -> Array:
     """2/√π ∫₀ˣ e^(-t²) dt of floats: within 1 ulp in float64, 2 in float32.
 
@@ -374,28 +555,20 @@ def erf(x: Array) -> Array:
     the slow bend of artanh(erf x) / x is done by tanh, which NumPy computes fast.
     """
     xp = namespace(x)
-    if xp is not np:
-        return _cupy_erf(x)
     if x.dtype != np.float64:
-        a = np.clip(x, -5, 5)
+        a = xp.clip(x, -5, 5)
         y = _ratio(_ERF32, a * a)
         y *= a
         y += a
-        return np.tanh(y, out=y)
-    a = np.minimum(abs(x), 6)
+        return xp.tanh(y, out=y)
+    a = xp.minimum(abs(x), 6)
     square = a * a
     below = _ratio(_ERF_BELOW_1, square)
     below *= a
     below += a
     above = _ratio(_ERF_ABOVE_1, a)
-    above *= np.exp(-square)
-    return np.copysign(np.where(a < 1, below, 1 - above), x)
-
-
-def _cupy_erf(x: Array) -> Array:
-    from cupyx.scipy.special import erf
-
-    return erf(x)
+    above *= xp.exp(-square)
+    return xp.copysign(xp.where(a < 1, below, 1 - above), x)
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) -> Array:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..backend import Array, by_blocks, erf, namespace, quiet
+from ..backend import Array, by_blocks, elementwise, erf, namespace, quiet
 from ..ops import functions
 from ..ops.activation import floats
 from ..ops.elementwise import sigmoid, tanh
@@ -47,6 +47,7 @@ def gelu_tanh_definition(x: Tensor) -> Tensor:
 ROOT, CUBE = math.sqrt(2 / math.pi), 0.044715
 
 
+@elementwise("y = (1 + erf(x * ROOT_HALF)) / 2", ROOT_HALF=math.sqrt(0.5))
 def _normal_cdf(x: Array) -> Array:
     c = erf(x * math.sqrt(0.5))
     c += 1
@@ -54,7 +55,7 @@ def _normal_cdf(x: Array) -> Array:
     return c
 
 
-@by_blocks
+@by_blocks("y = g * (c + x * exp(x * x / -2) * DENSITY)", DENSITY=ROOT / 2)
 def _gelu_gradient(x: Array, c: Array, g: Array) -> Array:
     """g (Φ + x e^(-x²/2) / √2π)"""
     gx = x * x
@@ -67,7 +68,7 @@ def _gelu_gradient(x: Array, c: Array, g: Array) -> Array:
     return gx
 
 
-@by_blocks
+@by_blocks("y = (1 + tanh(x * (ROOT + x * x * CUBE))) / 2", ROOT=ROOT, CUBE=ROOT * CUBE)
 def _tanh_step(x: Array) -> Array:
     c = x * x
     c *= ROOT * CUBE
@@ -79,7 +80,7 @@ def _tanh_step(x: Array) -> Array:
     return c
 
 
-@by_blocks
+@by_blocks("y = (1 + x * (SLOPE + x * x * CUBE) * (1 - c)) * c * g", SLOPE=2 * ROOT, CUBE=6 * ROOT * CUBE)
 def _gelu_tanh_gradient(x: Array, c: Array, g: Array) -> Array:
     """g (c + x 2c (1 - c) u')"""
     gx = x * x
@@ -132,7 +133,7 @@ def silu_definition(x: Tensor) -> Tensor:
     return x * sigmoid(x)
 
 
-@by_blocks
+@by_blocks("y = 1 / (1 + exp(-x))")
 def _sigmoid(x: Array) -> Array:
     c = -x
     namespace(x).exp(c, out=c)
@@ -140,7 +141,7 @@ def _sigmoid(x: Array) -> Array:
     return namespace(x).reciprocal(c, out=c)
 
 
-@by_blocks
+@by_blocks("y = (1 + x * (1 - c)) * c * g")
 def _silu_gradient(x: Array, c: Array, g: Array) -> Array:
     """g c (1 + x (1 - c))"""
     gx = 1 - c

@@ -30,7 +30,7 @@ def attention_definition(
 
 def _peak(s: Array) -> Array:
     peak = s.max(axis=-1, keepdims=True)
-    peak[peak == -float("inf")] = 0
+    namespace(s).copyto(peak, 0, where=peak == -float("inf"))
     return peak
 
 
@@ -62,7 +62,7 @@ class Attention(Fused):
         p -= _peak(p)
         xp.exp(p, out=p)
         total = p.sum(axis=-1, keepdims=True)
-        total[total == 0] = 1
+        xp.copyto(total, 1, where=total == 0)
         p /= total
         self.save(p, hidden, keep)
         return (p if keep is None else p * keep) @ v

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, namespace, quiet, to_numpy
+import numpy as np
+
+from ..backend import Array, asarray, by_rows, check_ids, namespace, quiet, to_numpy, zero_where
 from ..ops.indexing import Index, array_of, gather
 from ..ops.reduction import mean, sum
 from ..ops.selection import masked_fill
@@ -27,6 +29,41 @@ def nll_definition(log_probabilities: Tensor, target: Index, weight: Array) -> T
     return masked_fill(losses, wrap(weight == 0), 0)
 
 
+@by_rows(
+    "x[i,j], long long target[i], weight[i] -> y[i,j], loss[i]",
+    """
+    const T m = MAX(x[j]), total = SUM(exp(x[j] - m));
+    EACH y[j] = exp(x[j] - m) / total;
+    const bool known = 0 <= target[i] && target[i] < size;  // an id that is not is reported by check_ids
+    loss[i] = weight[i] == 0 ? 0 : weight[i] * (log(total) - (known ? x[target[i]] - m : T(nan(""))));
+""",
+)
+def _softmax_and_losses(x: Array, target: Array, weight: Array) -> tuple[Array, Array]:
+    xp = namespace(x)
+    y = centered(x)
+    at_target = y[xp.arange(len(x)), target]
+    xp.exp(y, out=y)
+    total = y.sum(axis=-1, keepdims=True)
+    y /= total
+    losses = xp.log(total[:, 0]) - at_target
+    return y, xp.where(weight != 0, losses * weight, 0)
+
+
+@by_rows(
+    "y[i,j], long long target[i], weight[i], g[i] -> gx[i,j]",
+    """
+    const T gi = g[i] * weight[i];
+    EACH gx[j] = weight[i] == 0 ? 0 : y[j] * gi - (j == target[i] ? gi : 0);
+""",
+)
+def _cross_entropy_gradient(y: Array, target: Array, weight: Array, g: Array) -> Array:
+    g = g * weight
+    gx = y * g[:, None]
+    gx[namespace(g).arange(len(gx)), target] -= g
+    zero_where(gx, weight == 0)
+    return gx
+
+
 class CrossEntropy(Fused):
     """Lᵢ = -wᵢ ln softmax(logitsᵢ)[targetᵢ]; glogitsᵢ = gᵢ wᵢ (softmax(logitsᵢ) - one_hot(targetᵢ))
 
@@ -43,26 +80,14 @@ class CrossEntropy(Fused):
 
     @quiet
     def forward(self, logits: Array) -> Array:
-        xp = namespace(logits)
         target, weight = self.__dict__.pop("target"), self.__dict__.pop("weight")
-        rows = xp.arange(len(logits))
-        y = centered(logits)
-        at_target = y[rows, array_of(target)]
-        xp.exp(y, out=y)
-        total = y.sum(axis=-1, keepdims=True)
-        y /= total
+        y, losses = _softmax_and_losses(logits, array_of(target), weight)
         self.save(y, target, weight)
-        losses = xp.log(total[:, 0]) - at_target
-        return xp.where(weight != 0, losses * weight, 0)
+        return losses
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
         y, target, weight = self.saved
-        g = g * weight
-        gx = y * g[:, None]
-        gx[namespace(g).arange(len(gx)), array_of(target)] -= g
-        if not weight.all():
-            gx[weight == 0] = 0
-        return (gx,)
+        return (_cross_entropy_gradient(y, array_of(target), weight, g),)
 
 
 def cross_entropy(
@@ -198,15 +223,18 @@ def _rows_and_targets(
     rows = Reshape.apply(input, to=(target.numel(), classes))
     ids: Index = Reshape.apply(target, to=(target.numel(),))
     ignored = array_of(ids) == ignore_index
-    if ignored.any():
+    if namespace(ignored) is not np or ignored.any():  # to ask a GPU would be to wait for it
         ids = namespace(ignored).where(ignored, 0, array_of(ids))
-    bad = (array_of(ids) < 0) | (array_of(ids) >= classes)
-    if bad.any():
-        first = [int(axis[0]) for axis in to_numpy(bad).reshape(expected).nonzero()] if expected else []
-        raise IndexError(
+
+    def out_of_bounds(_: int) -> IndexError:
+        bad = to_numpy((array_of(ids) < 0) | (array_of(ids) >= classes))
+        first = [int(axis[0]) for axis in bad.reshape(expected).nonzero()] if expected else []
+        return IndexError(
             f"{name}: target{first or ''} = {target.array[tuple(first)]} is out of bounds: the input has classes "
             f"0..{classes - 1}; {int(bad.sum())} of {target.numel()} targets are. For padding use ignore_index (now {ignore_index})"
         )
+
+    check_ids(array_of(ids), classes, out_of_bounds)
     scale = (~ignored).astype(rows.array.dtype)
     if weight is not None:
         scale = scale * weight.array[array_of(ids)]
@@ -221,4 +249,4 @@ def _reduced(name: str, losses: Tensor, scale: Array, reduction: str, shape: tup
     if reduction == "none":
         return named(name, Reshape.apply(losses, to=shape))
     total = sum(losses)
-    return named(name, total if reduction == "sum" else total / float(scale.sum()))
+    return named(name, total if reduction == "sum" else total / wrap(asarray(scale.sum(), like=scale)))

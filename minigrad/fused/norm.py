@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..backend import Array, namespace, quiet
+from ..backend import Array, by_rows, namespace, quiet
 from ..grad_mode import no_grad
 from ..ops.convert import cast
 from ..ops.elementwise import rsqrt, square
@@ -32,6 +32,58 @@ def rms_norm_definition(x: Tensor, weight: Tensor | None, bias: Tensor | None, e
     return y if bias is None else y + bias
 
 
+@by_rows(
+    "x[i,j], weight[j], bias[j], eps, bool centers -> y[i,j], n[i,j], r[i]",
+    """
+    const T mean = centers ? SUM(x[j]) / size : 0;
+    r[i] = 1 / sqrt(SUM((x[j] - mean) * (x[j] - mean)) / size + eps);
+    EACH n[j] = (x[j] - mean) * r[i], y[j] = n[j] * (weight ? weight[j] : 1) + (bias ? bias[j] : 0);
+""",
+)
+def _normalized(
+    x: Array, weight: Array | None, bias: Array | None, eps: float, centers: bool
+) -> tuple[Array, Array, Array]:
+    xp, size = namespace(x), x.shape[-1]
+    n = x - x.sum(axis=-1, keepdims=True) / size if centers else x
+    y = n * n
+    r = 1 / xp.sqrt(y.sum(axis=-1, keepdims=True) / size + eps)
+    n = xp.multiply(n, r, out=n if centers else None)
+    xp.multiply(n, 1 if weight is None else weight, out=y)
+    if bias is not None:
+        y += bias
+    return y, n, r[..., 0]
+
+
+@by_rows(
+    "g[i,j], n[i,j], r[i], weight[j], bool centers, bool for_x, bool for_weight, bool for_bias -> gx[i,j], gweight[j], gbias[j]",
+    """
+    #define GN (g[j] * (weight ? weight[j] : 1))
+    const T mean = for_x && centers ? SUM(GN) / size : 0, slope = for_x ? SUM(GN * n[j]) / size : 0;
+    EACH {
+      if (for_x) gx[j] = (GN - mean - n[j] * slope) * r[i];
+      if (for_weight) gweight[j] += g[j] * n[j];
+      if (for_bias) gbias[j] += g[j];
+    }
+""",
+)
+def _norm_gradients(
+    g: Array, n: Array, r: Array, weight: Array | None, centers: bool, for_x: bool, for_weight: bool, for_bias: bool
+) -> tuple[Array | None, Array | None, Array | None]:
+    xp, size, rows = namespace(g), n.shape[-1], tuple(range(g.ndim - 1))
+    gn = g * n
+    gweight = gn.sum(axis=rows) if for_weight else None
+    gbias = g.sum(axis=rows) if for_bias else None
+    if not for_x:
+        return None, gweight, gbias
+    w = xp.ones(size, dtype=g.dtype) if weight is None else weight
+    gx = g * w
+    if centers:
+        gx -= (g @ w)[..., None] / size
+    gx -= xp.multiply(n, (gn @ w)[..., None] / size, out=gn)
+    gx *= r[..., None]
+    return gx, gweight, gbias
+
+
 class LayerNorm(Fused):
     """y = n w + b, n = (x - mean x) r, r = 1 / √(var x + eps); gx = r (g w - mean(g w) - n mean(g w n)), gw = Σ g n, gb = Σ g"""
 
@@ -45,32 +97,17 @@ class LayerNorm(Fused):
 
     @quiet
     def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
-        size = x.shape[-1]
-        n = x - x.sum(axis=-1, keepdims=True) / size if self.centers else x
-        y = n * n
-        r = 1 / namespace(x).sqrt(y.sum(axis=-1, keepdims=True) / size + self.eps)
-        n = namespace(x).multiply(n, r, out=n if self.centers else None)
-        namespace(x).multiply(n, 1 if weight is None else weight, out=y)
-        if bias is not None:
-            y += bias
+        y, n, r = _normalized(x, weight, bias, self.eps, self.centers)
         self.save(n, r)
         return y
 
     def fast_backward(self, g: Array) -> Sequence[Array | None]:
         (n, r), (_, weight, _) = self.saved, self.inputs
-        size, rows = n.shape[-1], tuple(range(g.ndim - 1))
-        gn = g * n
-        gweight = gn.sum(axis=rows) if self.needs(1) else None
-        gbias = g.sum(axis=rows) if self.needs(2) else None
-        if not self.needs(0):
-            return None, gweight, gbias
-        w = namespace(g).ones(size, dtype=g.dtype) if weight is None else weight.array
-        gx = g * w
-        if self.centers:
-            gx -= (g @ w)[..., None] / size
-        gx -= namespace(g).multiply(n, (gn @ w)[..., None] / size, out=gn)
-        gx *= r
-        return gx, gweight, gbias
+        w = None if weight is None else weight.array
+        needs = [self.needs(k) for k in range(3)]
+        return [
+            gx if k else None for k, gx in zip(needs, _norm_gradients(g, n, r, w, self.centers, *needs), strict=True)
+        ]
 
 
 class RMSNorm(LayerNorm):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, namespace, quiet
+from ..backend import Array, by_rows, namespace, quiet
 from ..core import Op
 from ..dtypes import as_numpy
 from ..ops.convert import cast
@@ -32,6 +32,58 @@ def centered(x: Array) -> Array:
     return x - x.max(axis=-1, keepdims=True)
 
 
+@by_rows(
+    "x[i,j] -> y[i,j]",
+    """
+    const T m = MAX(x[j]), total = SUM(exp(x[j] - m));
+    EACH y[j] = exp(x[j] - m) / total;
+""",
+)
+def _softmax(x: Array) -> Array:
+    y = centered(x)
+    namespace(x).exp(y, out=y)
+    y /= y.sum(axis=-1, keepdims=True)
+    return y
+
+
+@by_rows(
+    "y[i,j], g[i,j] -> gx[i,j]",
+    """
+    const T mean = SUM(g[j] * y[j]);
+    EACH gx[j] = g[j] * y[j] - y[j] * mean;
+""",
+)
+def _softmax_gradient(y: Array, g: Array) -> Array:
+    gx = g * y
+    gx -= y * gx.sum(axis=-1, keepdims=True)
+    return gx
+
+
+@by_rows(
+    "x[i,j] -> y[i,j]",
+    """
+    const T m = MAX(x[j]), total = log(SUM(exp(x[j] - m)));
+    EACH y[j] = x[j] - m - total;
+""",
+)
+def _log_softmax(x: Array) -> Array:
+    xp = namespace(x)
+    y = centered(x)
+    y -= xp.log(xp.exp(y).sum(axis=-1, keepdims=True))
+    return y
+
+
+@by_rows(
+    "y[i,j], g[i,j] -> gx[i,j]",
+    """
+    const T total = SUM(g[j]);
+    EACH gx[j] = g[j] - exp(y[j]) * total;
+""",
+)
+def _log_softmax_gradient(y: Array, g: Array) -> Array:
+    return g - namespace(y).exp(y) * g.sum(axis=-1, keepdims=True)
+
+
 class Softmax(Fused):
     """y = softmax(x) over the last axis; gx = y (g - Σ g y)"""
 
@@ -41,16 +93,10 @@ class Softmax(Fused):
 
     @quiet
     def forward(self, x: Array) -> Array:
-        y = centered(x)
-        namespace(x).exp(y, out=y)
-        y /= y.sum(axis=-1, keepdims=True)
-        return y
+        return _softmax(x)
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
-        y = self.output.array
-        gx = g * y
-        gx -= y * gx.sum(axis=-1, keepdims=True)
-        return (gx,)
+        return (_softmax_gradient(self.output.array, g),)
 
     def recorded_backward(self, g: Tensor) -> Sequence[Tensor]:  # through the output, which may itself be asked for
         y = self.output
@@ -67,14 +113,10 @@ class LogSoftmax(Fused):
 
     @quiet
     def forward(self, x: Array) -> Array:
-        xp = namespace(x)
-        y = centered(x)
-        y -= xp.log(xp.exp(y).sum(axis=-1, keepdims=True))
-        return y
+        return _log_softmax(x)
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
-        y = self.output.array
-        return (g - namespace(y).exp(y) * g.sum(axis=-1, keepdims=True),)
+        return (_log_softmax_gradient(self.output.array, g),)
 
     def recorded_backward(self, g: Tensor) -> Sequence[Tensor]:
         return (g - exp(self.output) * sum(g, -1, keepdim=True),)

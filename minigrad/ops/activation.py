@@ -119,7 +119,7 @@ def softplus(input: Tensor, beta: Number = 1, threshold: Number = 20) -> Tensor:
     return Softplus.apply(floats("softplus", input), beta=beta, threshold=threshold)
 
 
-@by_blocks
+@by_blocks("y = (x < 0 ? x : 0) - log1p(exp(-abs(x)))")
 def _log_sigmoid(x: Array) -> Array:
     xp = namespace(x)
     return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x)))

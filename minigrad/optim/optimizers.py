@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, namespace, quiet
+from ..backend import Array, elementwise, namespace, quiet
 from ..core import Handle
 from ..grad_mode import enable_grad, no_grad
 from ..ops.creation import zeros_like
@@ -391,30 +391,58 @@ class Adam(Optimizer):
                 state["max_exp_avg_sq"] = zeros_like(p)
         steps = counted(state)
         lr, (beta1, beta2), eps, decay = float(group["lr"]), group["betas"], group["eps"], group["weight_decay"]
-        xp = namespace(p.array)
+        shrink = 1 - lr * decay if group["decoupled_weight_decay"] else 1.0
         step_size = lr / (1 - beta1**steps)
         correction = (1 - beta2**steps) ** 0.5
         for where, gb in blocks(g):
             w, m, v = p.array[where], state["exp_avg"].array[where], state["exp_avg_sq"].array[where]
             if group["maximize"]:
                 gb = -gb
-            if decay and group["decoupled_weight_decay"]:
-                w *= 1 - lr * decay
-            elif decay:
+            if decay and not group["decoupled_weight_decay"]:
                 gb = gb + decay * w
-            m += (1 - beta1) * (gb - m)
-            v *= beta2
-            v += (1 - beta2) * (gb * gb)
-            if group["amsgrad"]:
-                top = state["max_exp_avg_sq"].array[where]
-                xp.maximum(top, v, out=top)
-                v = top
-            denominator = xp.sqrt(v, out=xp.empty_like(v))  # an array also where p is a single number
-            denominator /= correction
-            denominator += eps
-            xp.divide(m, denominator, out=denominator)
-            denominator *= step_size
-            w -= denominator
+            top = state["max_exp_avg_sq"].array[where] if group["amsgrad"] else v
+            _adam(gb, shrink, 1 - beta1, beta2, 1 - beta2, correction, eps, step_size, w, m, v, top)
+
+
+@elementwise(
+    """
+    w *= shrink;
+    m += rate1 * (g - m);
+    v = v * beta2 + rate2 * (g * g);
+    if (!(top >= v)) top = v;
+    w -= m / (sqrt(top) / correction + eps) * step_size;
+""",
+    into="w m v top",
+)
+def _adam(
+    g: Array,
+    shrink: float,
+    rate1: float,
+    beta2: float,
+    rate2: float,
+    correction: float,
+    eps: float,
+    step_size: float,
+    w: Array,
+    m: Array,
+    v: Array,
+    top: Array,
+) -> None:
+    """One step of Adam. top: the largest v so far, or v itself."""
+    xp = namespace(w)
+    if shrink != 1:
+        w *= shrink
+    m += rate1 * (g - m)
+    v *= beta2
+    v += rate2 * (g * g)
+    if top is not v:
+        xp.maximum(top, v, out=top)
+    denominator = xp.sqrt(top, out=xp.empty_like(top))  # an array also where w is a single number
+    denominator /= correction
+    denominator += eps
+    xp.divide(m, denominator, out=denominator)
+    denominator *= step_size
+    w -= denominator
 
 
 class AdamW(Adam):
