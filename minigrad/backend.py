@@ -6,6 +6,7 @@ found through sys.modules and imported only when somebody asks for the device "c
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from functools import cache, wraps
@@ -402,26 +403,28 @@ def elementwise(cuda: str, into: str = "", **constants: float) -> Callable[[F], 
     return decorate
 
 
-def by_rows(parameters: str, cuda: str) -> Callable[[F], F]:
+def by_rows(cuda: str) -> Callable[[F], F]:
     """Gives a function of matrices, row by row, a CUDA form: on a GPU it is one kernel, a block of threads for each row.
 
     All sums are added up in an order that depends on the shapes alone, so the result is the same, bit for bit, every time.
 
     Args:
-        parameters: what goes in and what comes out, "x[i,j], w[j], bool big -> y[i,j], s[i], c[j]", in the function's
-            order, of the type T unless another is named. Matrices (..., size) count as (rows, size); an array may be None, in
-            C++ a null pointer; c, an array per column, is a sum over the rows.
-        cuda: C++ that computes row i from x[j], w[j], s[i] and `size`. EACH visits the row's j, a thread each; SUM(x[j]) and
-            MAX(x[j]) are over all of them.
+        cuda: what goes in and what comes out, in the function's order, as "x[i,j], w[j], bool big -> y[i,j], s[i], c[j]:", and
+            then C++ that computes row i.
+            Types are T, the matrices' own, unless named. Matrices (..., size) count as (rows, size). Arrays may be None, in
+            C++ a null pointer. c, made for each column, is a sum over the rows, to which a row adds.
+            In C++ it is x[j], w[j] and s[i]; EACH visits the row's j, each by a thread of its own, which is always the same;
+            SUM(x[j]) and MAX(x[j]) are over all j < size.
     """
 
     def decorate(f: F) -> F:
-        given, made = ([_Parameter.read(p) for p in side.split(", ")] for side in parameters.split(" -> "))
+        header, _, body = cuda.partition(":\n")
+        given, made = ([_Parameter.read(p) for p in re.split(r",\s", side)] for side in header.split("->"))
         source = Template(_BY_ROWS).substitute(
             name=_kernel_name(f),
             parameters=", ".join([*(p.declared("const ") for p in given), *(p.declared("") for p in made)]),
             starts="\n    ".join([*(p.start("const ") for p in given if p.at), *(p.start("") for p in made)]),
-            body=cuda.strip(),
+            body=body.strip(),
         )
 
         @wraps(f)

@@ -29,15 +29,13 @@ def nll_definition(log_probabilities: Tensor, target: Index, weight: Array) -> T
     return masked_fill(losses, wrap(weight == 0), 0)
 
 
-@by_rows(
-    "x[i,j], long long target[i], weight[i] -> y[i,j], loss[i]",
-    """
+@by_rows("""
+    x[i,j], long long target[i], weight[i] -> y[i,j], loss[i]:
     const T m = MAX(x[j]), total = SUM(exp(x[j] - m));
     EACH y[j] = exp(x[j] - m) / total;
     const bool known = 0 <= target[i] && target[i] < size;  // an id that is not is reported by check_ids
     loss[i] = weight[i] == 0 ? 0 : weight[i] * (log(total) - (known ? x[target[i]] - m : T(nan(""))));
-""",
-)
+""")
 def _softmax_and_losses(x: Array, target: Array, weight: Array) -> tuple[Array, Array]:
     xp = namespace(x)
     y = centered(x)
@@ -49,13 +47,11 @@ def _softmax_and_losses(x: Array, target: Array, weight: Array) -> tuple[Array, 
     return y, xp.where(weight != 0, losses * weight, 0)
 
 
-@by_rows(
-    "y[i,j], long long target[i], weight[i], g[i] -> gx[i,j]",
-    """
+@by_rows("""
+    y[i,j], long long target[i], weight[i], g[i] -> gx[i,j]:
     const T gi = g[i] * weight[i];
     EACH gx[j] = weight[i] == 0 ? 0 : y[j] * gi - (j == target[i] ? gi : 0);
-""",
-)
+""")
 def _cross_entropy_gradient(y: Array, target: Array, weight: Array, g: Array) -> Array:
     g = g * weight
     gx = y * g[:, None]

@@ -32,14 +32,16 @@ def rms_norm_definition(x: Tensor, weight: Tensor | None, bias: Tensor | None, e
     return y if bias is None else y + bias
 
 
-@by_rows(
-    "x[i,j], weight[j], bias[j], eps, bool centers -> y[i,j], n[i,j], r[i]",
-    """
+@by_rows("""
+    x[i,j], weight[j], bias[j], eps, bool centers -> y[i,j], n[i,j], r[i]:
     const T mean = centers ? SUM(x[j]) / size : 0;
-    r[i] = 1 / sqrt(SUM((x[j] - mean) * (x[j] - mean)) / size + eps);
-    EACH n[j] = (x[j] - mean) * r[i], y[j] = n[j] * (weight ? weight[j] : 1) + (bias ? bias[j] : 0);
-""",
-)
+    const T root = 1 / sqrt(SUM((x[j] - mean) * (x[j] - mean)) / size + eps);
+    r[i] = root;
+    EACH {
+      n[j] = (x[j] - mean) * root;
+      y[j] = n[j] * (weight ? weight[j] : 1) + (bias ? bias[j] : 0);
+    }
+""")
 def _normalized(
     x: Array, weight: Array | None, bias: Array | None, eps: float, centers: bool
 ) -> tuple[Array, Array, Array]:
@@ -54,9 +56,9 @@ def _normalized(
     return y, n, r[..., 0]
 
 
-@by_rows(
-    "g[i,j], n[i,j], r[i], weight[j], bool centers, bool for_x, bool for_weight, bool for_bias -> gx[i,j], gweight[j], gbias[j]",
-    """
+@by_rows("""
+    g[i,j], n[i,j], r[i], weight[j], bool centers, bool for_x, bool for_weight, bool for_bias
+        -> gx[i,j], gweight[j], gbias[j]:
     #define GN (g[j] * (weight ? weight[j] : 1))
     const T mean = for_x && centers ? SUM(GN) / size : 0, slope = for_x ? SUM(GN * n[j]) / size : 0;
     EACH {
@@ -64,8 +66,7 @@ def _normalized(
       if (for_weight) gweight[j] += g[j] * n[j];
       if (for_bias) gbias[j] += g[j];
     }
-""",
-)
+""")
 def _norm_gradients(
     g: Array, n: Array, r: Array, weight: Array | None, centers: bool, for_x: bool, for_weight: bool, for_bias: bool
 ) -> tuple[Array | None, Array | None, Array | None]:

@@ -32,13 +32,11 @@ def centered(x: Array) -> Array:
     return x - x.max(axis=-1, keepdims=True)
 
 
-@by_rows(
-    "x[i,j] -> y[i,j]",
-    """
+@by_rows("""
+    x[i,j] -> y[i,j]:
     const T m = MAX(x[j]), total = SUM(exp(x[j] - m));
     EACH y[j] = exp(x[j] - m) / total;
-""",
-)
+""")
 def _softmax(x: Array) -> Array:
     y = centered(x)
     namespace(x).exp(y, out=y)
@@ -46,26 +44,22 @@ def _softmax(x: Array) -> Array:
     return y
 
 
-@by_rows(
-    "y[i,j], g[i,j] -> gx[i,j]",
-    """
+@by_rows("""
+    y[i,j], g[i,j] -> gx[i,j]:
     const T mean = SUM(g[j] * y[j]);
     EACH gx[j] = g[j] * y[j] - y[j] * mean;
-""",
-)
+""")
 def _softmax_gradient(y: Array, g: Array) -> Array:
     gx = g * y
     gx -= y * gx.sum(axis=-1, keepdims=True)
     return gx
 
 
-@by_rows(
-    "x[i,j] -> y[i,j]",
-    """
+@by_rows("""
+    x[i,j] -> y[i,j]:
     const T m = MAX(x[j]), total = log(SUM(exp(x[j] - m)));
     EACH y[j] = x[j] - m - total;
-""",
-)
+""")
 def _log_softmax(x: Array) -> Array:
     xp = namespace(x)
     y = centered(x)
@@ -73,13 +67,11 @@ def _log_softmax(x: Array) -> Array:
     return y
 
 
-@by_rows(
-    "y[i,j], g[i,j] -> gx[i,j]",
-    """
+@by_rows("""
+    y[i,j], g[i,j] -> gx[i,j]:
     const T total = SUM(g[j]);
     EACH gx[j] = g[j] - exp(y[j]) * total;
-""",
-)
+""")
 def _log_softmax_gradient(y: Array, g: Array) -> Array:
     return g - namespace(y).exp(y) * g.sum(axis=-1, keepdims=True)
 
