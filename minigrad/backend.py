@@ -464,7 +464,7 @@ class _Parameter(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> _Parameter:
-        declared, _, at = text.removesuffix("]").partition("[")
+        declared, _, at = text.strip().removesuffix("]").partition("[")
         *kind, name = declared.split()
         return cls(" ".join(kind) or "T", name, at)
 
@@ -473,7 +473,7 @@ class _Parameter(NamedTuple):
 
     def start(self, const: str) -> str:
         """Where the row's own numbers begin; the sums over rows begin anew for every block."""
-        first = {"i,j": " + i * size", "j": "" if const else " + blockIdx.x * size"}.get(self.at, "")
+        first = {"i,j": " + i * size", "i": "", "j": "" if const else " + blockIdx.x * size"}[self.at]
         return f"{const}{self.type}* {self.name} = {self.name}_all{first};"
 
     def value(self, xp: Any, argument: Any, dtype: np.dtype[Any]) -> Any:
