@@ -393,7 +393,7 @@ def elementwise(cuda: str, into: str = "", **constants: float) -> Callable[[F], 
 
         @wraps(f)
         def run(*arguments: Any) -> Any:
-            xp = namespace(*arguments)
+            xp = namespace(arguments[-1])
             if xp is np or not fused_kernels or arguments[-1].dtype == np.float16:
                 return f(*arguments)
             return kernel(xp)(*arguments)
