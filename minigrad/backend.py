@@ -411,10 +411,10 @@ def by_rows(cuda: str) -> Callable[[F], F]:
     Args:
         cuda: what goes in and what comes out, in the function's order, as "x[i,j], w[j], bool big -> y[i,j], s[i], c[j]:", and
             then C++ that computes row i.
-            Types are T, the matrices' own, unless named. Matrices (..., size) count as (rows, size). Arrays may be None, in
-            C++ a null pointer. c, made for each column, is a sum over the rows, to which a row adds.
-            In C++ it is x[j], w[j] and s[i]; EACH visits the row's j, each by a thread of its own, which is always the same;
-            SUM(x[j]) and MAX(x[j]) are over all j < size.
+            Types are T, the first matrix's own (float for halves), unless named. Matrices (..., size) count as (rows, size).
+            w may be None, in C++ a null pointer. c, made for each column, is a sum over the rows, to which a row adds.
+            In C++ it is x[j], w[j] and s[i], which every thread sets alike. EACH visits the row's j, each by one thread, which
+            is the same in every loop and row. SUM(x[j]) and MAX(x[j]) are over all j < size.
     """
 
     def decorate(f: F) -> F:

@@ -332,6 +332,19 @@ def test_more_rows_than_blocks_that_sum_them_up() -> None:
 
 
 @on_gpu
+@given(shape=SHAPES, rows=st.integers(1, 50), seed=SEEDS, dtype=st.sampled_from(["float16", "float32", "float64"]))
+def test_scatter_add_is_the_sequential_sum_bit_for_bit(
+    shape: tuple[int, ...], rows: int, seed: int, dtype: str
+) -> None:
+    rng = np.random.default_rng(seed)
+    y = rng.normal(size=(int(np.prod(shape[:-1])), shape[-1])).astype(dtype)
+    index = rng.integers(0, rows, len(y))
+    expected = np.zeros((rows, shape[-1]), np.float64 if dtype == "float64" else np.float32)
+    np.add.at(expected, index, y)
+    same_bits(results(partial(backend.scatter_add, rows=rows), to_gpu([y, index])), [expected.astype(dtype)])
+
+
+@on_gpu
 @pytest.mark.parametrize("fused", [True, False])
 def test_forward_backward_and_step_wait_for_nothing(fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     from cupyx import allow_synchronize
