@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.testing import dims, indices, layouts, shapes
 from minigrad.tensor import wrap
+from minigrad.testing import dims, indices, layouts, shapes
 from minigrad.testing.devices import placed
 from minigrad.testing.strategies import narrower
 

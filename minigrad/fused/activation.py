@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..backend import Array, by_blocks, elementwise, erf, namespace, quiet
+from ..backend import Array, namespace, quiet
+from ..kernels import by_blocks, elementwise, erf
 from ..ops import functions
 from ..ops.activation import floats
 from ..ops.elementwise import sigmoid, tanh

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, asarray, by_rows, check_ids, namespace, quiet, to_numpy, zero_where
-from ..ops.indexing import Index, array_of, gather
+from ..backend import Array, asarray, namespace, quiet, zero_where
+from ..kernels import by_rows
+from ..ops.indexing import Index, array_of, check_range, gather
 from ..ops.reduction import mean, sum
 from ..ops.selection import masked_fill
 from ..ops.shape import Permute, Reshape, broadcast_to, named
@@ -33,7 +34,7 @@ def nll_definition(log_probabilities: Tensor, target: Index, weight: Array) -> T
     x[i,j], long long target[i], weight[i] -> y[i,j], loss[i]:
     const T m = MAX(x[j]), total = SUM(exp(x[j] - m));
     EACH y[j] = exp(x[j] - m) / total;
-    const bool known = 0 <= target[i] && target[i] < size;  // an id that is not is reported by check_ids
+    const bool known = 0 <= target[i] && target[i] < size;  // an id that is not is reported by check_range
     loss[i] = weight[i] == 0 ? 0 : weight[i] * (log(total) - (known ? x[target[i]] - m : T(nan(""))));
 """)
 def _softmax_and_losses(x: Array, target: Array, weight: Array) -> tuple[Array, Array]:
@@ -219,18 +220,18 @@ def _rows_and_targets(
     rows = Reshape.apply(input, to=(target.numel(), classes))
     ids: Index = Reshape.apply(target, to=(target.numel(),))
     ignored = array_of(ids) == ignore_index
-    if namespace(ignored) is not np or ignored.any():  # to ask a GPU would be to wait for it
+    if namespace(ignored) is not np or ignored.any():  # a GPU is not asked, only told
         ids = namespace(ignored).where(ignored, 0, array_of(ids))
 
-    def out_of_bounds(_: int) -> IndexError:
-        bad = to_numpy((array_of(ids) < 0) | (array_of(ids) >= classes))
-        first = [int(axis[0]) for axis in bad.reshape(expected).nonzero()] if expected else []
+    def out_of_bounds(ids: np.ndarray) -> IndexError:
+        bad = ((ids < 0) | (ids >= classes)).reshape(expected)
+        first = [int(axis[0]) for axis in bad.nonzero()] if expected else []
         return IndexError(
-            f"{name}: target{first or ''} = {target.array[tuple(first)]} is out of bounds: the input has classes "
+            f"{name}: target{first or ''} = {ids.reshape(expected)[tuple(first)]} is out of bounds: the input has classes "
             f"0..{classes - 1}; {int(bad.sum())} of {target.numel()} targets are. For padding use ignore_index (now {ignore_index})"
         )
 
-    check_ids(array_of(ids), classes, out_of_bounds)
+    check_range(ids, 0, classes, out_of_bounds)
     scale = (~ignored).astype(rows.array.dtype)
     if weight is not None:
         scale = scale * weight.array[array_of(ids)]

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..backend import Array, by_rows, namespace, quiet
+from ..backend import Array, namespace, quiet
 from ..grad_mode import no_grad
+from ..kernels import by_rows
 from ..ops.convert import cast
 from ..ops.elementwise import rsqrt, square
 from ..ops.reduction import mean

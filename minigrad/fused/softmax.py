@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, by_rows, namespace, quiet
+from ..backend import Array, namespace, quiet
 from ..core import Op
 from ..dtypes import as_numpy
+from ..kernels import by_rows
 from ..ops.convert import cast
 from ..ops.elementwise import exp, log
 from ..ops.reduction import sum

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..backend import Array, by_blocks, namespace, quiet
+from ..backend import Array, namespace, quiet
 from ..core import Op
 from ..dtypes import Number
+from ..kernels import by_blocks
 from ..tensor import Tensor, axis_of
 from .convert import Gradients
 from .elementwise import abs, exp, sigmoid, tanh

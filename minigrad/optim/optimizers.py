@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, elementwise, namespace, quiet
+from ..backend import Array, namespace, quiet
 from ..core import Handle
 from ..grad_mode import enable_grad, no_grad
+from ..kernels import elementwise
 from ..ops.creation import zeros_like
 from ..sparse import RowSparse
 from ..tensor import Tensor, wrap

@@ -22,4 +22,4 @@ def segment_sum(y: np.ndarray, order: np.ndarray, start: np.ndarray, out: np.nda
             out[row] += y[k]
 
 
-KERNELS: dict[str, Callable[..., Any]] = {"segment_sum": segment_sum}
+KERNELS: dict[str, Callable[..., Any]] = {"minigrad_segment_sum": segment_sum}
