@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .. import backend
 from ..backend import Array, namespace, quiet
 from ..core import Op
 from ..dtypes import Number, result_type
@@ -201,8 +202,9 @@ def div(x: Operand, y: Operand, *, rounding_mode: str | None = None) -> Tensor:
 
     @quiet
     def compute(p: Array, q: Array) -> Array:
-        xp = namespace(p, q)
-        return xp.floor_divide(p, q) if rounding_mode == "floor" else xp.trunc(p / q).astype(result_type(a, b))
+        if rounding_mode == "floor":
+            return backend.floor_divide(p, q)
+        return namespace(p, q).trunc(p / q).astype(result_type(a, b))
 
     return named("Div", Step.apply(a, b, f=compute), variant=2)
 
@@ -217,7 +219,7 @@ def floor_divide(x: Operand, y: Operand) -> Tensor:
     a, b = operands("floor_divide", x, y)
     _refuse_zero("floor_divide", b, result_type(a, b))
     p, q = (z.array if isinstance(z, Tensor) else z for z in (a, b))
-    return wrap(quiet(namespace(p, q).floor_divide)(p, q))
+    return wrap(backend.floor_divide(p, q))
 
 
 class Remainder(Op):

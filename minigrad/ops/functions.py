@@ -71,7 +71,13 @@ def _sinc_slope(x: Tensor) -> Tensor:
     return masked_fill(((x * math.pi).cos() - sinc(x)) / masked_fill(x, origin, 1), origin, 0)
 
 
-sinc = _function("sinc", "sin πx / πx, 1 at 0", _sinc_slope)
+def _sinc(x: Array) -> Array:
+    """NumPy's formula: CuPy's gives 1 for nan."""
+    y = namespace(x).where(x == 0, 1e-20, x) * math.pi
+    return namespace(x).sin(y) / y
+
+
+sinc = _function("sinc", "sin πx / πx, 1 at 0", _sinc_slope, _sinc)
 
 
 def frac(x: Tensor) -> Tensor:

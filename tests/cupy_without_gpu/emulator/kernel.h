@@ -144,6 +144,9 @@ __device__ float ldexp(float x, int e) { return ldexpf(x, e); }
 __device__ float frexp(float x, int* e) { return frexpf(x, e); }
 __device__ float modf(float x, float* whole) { return modff(x, whole); }
 __device__ float fma(float x, float y, float z) { return fmaf(x, y, z); }
+__device__ double sinpi(double x) { return sin(3.14159265358979323846 * x); }
+__device__ float sinpif(float x) { return sinf(3.14159265358979323846f * x); }
+__device__ float sinpi(float x) { return sinpif(x); }
 __device__ double rsqrt(double x) { return 1 / sqrt(x); }
 __device__ float rsqrtf(float x) { return 1 / sqrtf(x); }
 __device__ float rsqrt(float x) { return rsqrtf(x); }
