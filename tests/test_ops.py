@@ -39,7 +39,9 @@ ON_THE_CPU = {
     "x.cpu()": "a GPU's tensor is copied",
     "x.scatter(0, (x * 0).long(), y)": "which of several writes to one place remains is open on a GPU",
     "x.topk(1, largest=False).values": "which of equal numbers is taken is open",
-    **dict.fromkeys(("x.cumsum(0)", "t.nansum(x)"), "a number that swallows others: in what order a GPU sums is its own"),
+    **dict.fromkeys(
+        ("x.cumsum(0)", "t.nansum(x)"), "a number that swallows others: in what order a GPU sums is its own"
+    ),
     "t.ones(2).get_device()": "-1 there",
     "t.ones(2).is_cpu": "True there",
     **dict.fromkeys(

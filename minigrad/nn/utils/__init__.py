@@ -157,7 +157,8 @@ def _total_norm(arrays: list[Array], norm_type: float, error_if_nonfinite: bool)
     if not arrays:
         return tensor(0.0)
     p, xp, kind = float(norm_type), namespace(*arrays), np.result_type(*(a.dtype for a in arrays))
-    total = wrap(xp.asarray(_norm(xp.asarray([float(_norm(a, p)) for a in arrays], dtype=kind), p), dtype=kind))
+    norms = xp.stack([xp.asarray(_norm(a, p), dtype=kind) for a in arrays])
+    total = wrap(xp.asarray(_norm(norms, p), dtype=kind))
     if error_if_nonfinite and not np.isfinite(total.item()):
         raise RuntimeError(
             f"The total norm of order {p} for gradients from `parameters` is non-finite ({total.item()}), so it cannot be "
