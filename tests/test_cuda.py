@@ -301,3 +301,34 @@ def test_the_order_of_threads_changes_no_bit_of_any_gradient(request: pytest.Fix
         assert done.returncode == 0, done.stderr
         found.append(done.stdout.split())
     assert len(found[0]) > 20 and found[0] == found[1] == found[2]
+
+
+# ------------------------------------------------------------------------------------------------------------ the examples
+
+
+def run_example(request: pytest.FixtureRequest, where: str, *arguments: str) -> str:
+    """What an example prints on a device: a program of its own, on the emulator where the tests are."""
+    here, name = Path(__file__).parent, request.config.getoption("--backend")
+    if name == "fakecupy":
+        pytest.skip("a program of its own does not find the fake; the emulator and a GPU run it")
+    runner = [str(here / "cupy_without_gpu" / "emulator")] if (name, where) == ("cupysim", "cuda") else []
+    command = [sys.executable, *runner, *arguments, "--device", where]
+    done = subprocess.run(command, cwd=here.parent, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_embedding_example_prints_the_cpus_numbers(request: pytest.FixtureRequest) -> None:
+    cpu, cuda = (run_example(request, w, "examples/token_embeddings.py", "--steps", "4") for w in ("cpu", "cuda"))
+    assert "device='cuda:0'" in cuda
+    assert " ".join(cuda.replace(", device='cuda:0'", "").split()) == " ".join(cpu.split())
+
+
+def test_twenty_steps_of_a_nano_gpt_have_the_cpus_losses(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    histories = []
+    for where in ("cpu", "cuda"):
+        options = ["--steps", "20", "--eval-every", "5", "--batch-size", "4", "--out", str(tmp_path / where)]
+        run_example(request, where, "examples/train_gpt.py", *options)
+        histories.append(mg.load(tmp_path / where / "checkpoint.safetensors")["history"])
+    np.testing.assert_allclose(histories[1], histories[0], rtol=1e-5)
+    assert len(histories[0]) == 4 and histories[0][0][1] > histories[0][-1][1]

@@ -1,7 +1,7 @@
 // cuBLAS of the emulator: the products that CuPy's matmul, dot, tensordot and einsum call. Matrices are column-major.
 //
-// Every element of a product is summed in the order of k, in float64 for float64 and else in float32; cuBLAS sums in another
-// order and with FMA. What is missing here build.py fills with functions that return CUBLAS_STATUS_NOT_SUPPORTED.
+// Every element of a product is summed in the order of k, in blocks, in float64 for float64 and else in float32; cuBLAS has
+// blocks of its own, and FMA. What is missing here build.py fills with functions that return CUBLAS_STATUS_NOT_SUPPORTED.
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -63,9 +63,14 @@ template <class T> static void gemm(int m, int n, int k, T alpha, Matrix a, Matr
     for (int ip = 0; ip < row_panels; ip++) {
       T sum[COLUMNS][ROWS] = {};
       const T *pa = &packed_a[(size_t)ip * k * ROWS], *pb = &packed_b[(size_t)jp * k * COLUMNS];
-      for (int l = 0; l < k; l++, pa += ROWS, pb += COLUMNS)
+      for (int block = 0; block < k; block += 256) {
+        T part[COLUMNS][ROWS] = {};
+        for (int l = block; l < k && l < block + 256; l++, pa += ROWS, pb += COLUMNS)
+          for (int j = 0; j < COLUMNS; j++)
+            for (int i = 0; i < ROWS; i++) part[j][i] += pa[i] * pb[j];
         for (int j = 0; j < COLUMNS; j++)
-          for (int i = 0; i < ROWS; i++) sum[j][i] += pa[i] * pb[j];
+          for (int i = 0; i < ROWS; i++) sum[j][i] += part[j][i];
+      }
       for (int j = 0; j < COLUMNS && jp * COLUMNS + j < n; j++)
         for (int i = 0; i < ROWS && ip * ROWS + i < m; i++) {
           const Long place = (Long)(jp * COLUMNS + j) * c.ld + ip * ROWS + i;
