@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,13 @@ from minigrad.testing.compare import assert_same, numpy_of
 from minigrad.testing.devices import placed
 from minigrad.testing.numerical import as_list
 
-__all__ = ["as_leaf", "as_list", "both", "cases", "check_against_torch", "check_same_error", "numpy_of", "same"]
+__all__ = [
+    "CPU", "as_leaf", "as_list", "both", "cases", "check_against_torch", "check_same_error", "numpy_of", "same",
+    "without_device",
+]  # fmt: skip
+
+CPU = mg.get_default_device().type == "cpu"
+"""Whether the tensors of this run are NumPy's (--backend=numpy), and the order of every sum is known."""
 
 
 def cases(count: int) -> settings:
@@ -48,11 +55,17 @@ def check_against_torch(f: Callable[..., Any], inputs: Sequence[np.ndarray], **o
     return testing.check_against_torch(lambda *xs: f(mg, *xs), lambda *xs: f(torch, *xs), list(inputs), **options)
 
 
+def without_device(text: str) -> str:
+    """What a tensor prints on the CPU, from what it prints on a GPU."""
+    return re.sub(r"(,\s+)device='cuda:\d+', |,\s+device='cuda:\d+'", r"\1", text)
+
+
 def check_same_error(f: Callable[[Any], Any], fact: str) -> None:
     """f(library) raises in torch, and in minigrad the same class with a message that states the fact."""
     with pytest.raises(Exception) as theirs:
         f(torch)
     with pytest.raises(Exception) as ours:
         f(mg)
+        mg.cuda.synchronize()  # where a GPU's errors show at the latest
     assert type(ours.value) is type(theirs.value), f"{ours.value!r} for torch's {theirs.value!r}"
     assert fact in str(ours.value)

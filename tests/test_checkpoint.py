@@ -184,6 +184,7 @@ def test_a_resumed_run_continues_bit_for_bit(tmp_path: Path, name: str) -> None:
     assert identical(*([v.state_dict() for v in run.values()] for run in (whole, resumed)))
 
 
+@pytest.mark.cpu_only("counts the host's memory, to which a GPU's tensors are copied")
 def test_no_copy_more_than_needed(tmp_path: Path) -> None:
     state = {str(i): mg.ones(1_000_000) for i in range(10)}
     size = 40_000_000

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import both, check_against_torch, numpy_of, same
+from helpers import both, check_against_torch, numpy_of, same, without_device
 
 import minigrad as mg
 from minigrad.backend import namespace
@@ -1592,6 +1592,7 @@ def lookup(lib: Any, table: Any, ids: Any, **options: Any) -> Any:
     return lib.nn.functional.embedding(lib.tensor(ids), table, **options)
 
 
+@pytest.mark.cpu_only("a GPU keeps no rows: to know which there are, one would have to wait for it")
 def test_the_gradient_of_a_large_table_stays_rows():
     rows, width = 200_000, 16
     table = mg.tensor(np.zeros((rows, width), dtype=np.float32), requires_grad=True)
@@ -1681,11 +1682,11 @@ def test_sparse_gradients_show_as_torchs(batches):
             y.backward(lib.tensor(np.arange(1.0, y.numel() + 1, dtype=np.float32).reshape(tuple(y.shape))))
     g, t = ours.weight.grad, theirs.weight.grad
     if len(batches) == 1:  # what several add up to is the same sum, in an order that torch does not promise
-        assert repr(g) == repr(t)
+        assert without_device(repr(g)) == repr(t)
         assert g._nnz() == t._nnz() and g.is_coalesced() == t.is_coalesced()
     assert g.is_sparse and isinstance(g, mg.RowSparse)
     assert tuple(g.shape) == tuple(t.shape)
-    assert repr(g.coalesce()) == repr(t.coalesce())
+    assert without_device(repr(g.coalesce())) == repr(t.coalesce())
     same(g.coalesce().indices(), t.coalesce().indices(), exact=True)
     same(g.coalesce().values(), t.coalesce().values(), exact=True)
     same(g.to_dense(), t.to_dense(), exact=True)

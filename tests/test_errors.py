@@ -30,6 +30,7 @@ class Wrong(NamedTuple):
 def raised(f: Callable[[Any], Any], library: Any) -> Exception:
     with pytest.raises(Exception) as info:
         f(library)
+        mg.cuda.synchronize()  # where a GPU's errors show at the latest
     return info.value
 
 

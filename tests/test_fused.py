@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad import fused
+from minigrad.testing.devices import placed
 
 TARGET, WEIGHT = np.array([2, 0, 4, 2]), np.array([1.0, 0.5, 0.0, 2.0])  # a weight of 0 is an ignored row
 HIDDEN = np.array([[0, 1, 1], [0, 0, 1], [1, 1, 1], [0, 0, 0]], bool)  # the third query sees nothing
@@ -50,6 +52,12 @@ def derivatives(f: Callable[..., mg.Tensor], shapes: list[tuple[int, ...] | None
     return [np.zeros(()) if t is None else t.detach().cpu().numpy() for t in (y, *fast, *recorded, *again)]
 
 
+def case(name: str) -> tuple[type[fused.Fused], list[Any], dict[str, Any]]:
+    """One of CASES, its arrays where tensors are."""
+    op, shapes, params = CASES[name]
+    return op, shapes, {key: placed(p).array if isinstance(p, np.ndarray) else p for key, p in params.items()}
+
+
 def every_fused_op(of: type[fused.Fused] = fused.Fused) -> Iterator[type[fused.Fused]]:
     for op in of.__subclasses__():
         if "definition" in vars(op):
@@ -64,7 +72,7 @@ def test_every_fused_op_is_here() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_fused_op_agrees_with_its_definition(name: str) -> None:
-    op, shapes, params = CASES[name]
+    op, shapes, params = case(name)
     fast = derivatives(lambda *xs: op.apply(*xs, **params), shapes)
     defined = derivatives(lambda *xs: op.definition(*xs, **params), shapes)
     n = sum(shape is not None for shape in shapes)
@@ -78,7 +86,7 @@ def test_a_fused_op_agrees_with_its_definition(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_gradient_that_nobody_wants_is_not_computed(name: str) -> None:
     """Each input alone gets the gradient that it gets beside the others."""
-    op, shapes, params = CASES[name]
+    op, shapes, params = case(name)
     rng = np.random.default_rng(0)
     numbers = [shape and rng.standard_normal(shape) for shape in shapes]
 

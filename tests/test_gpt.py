@@ -194,6 +194,7 @@ def test_greedy_is_the_most_likely_and_sampling_draws_torchs_tokens() -> None:
 def test_errors(call: Any, kind: type[Exception], facts: list[str]) -> None:
     with pytest.raises(kind) as caught:
         call(model_of(0).eval())
+        mg.cuda.synchronize()  # where a GPU's errors show at the latest
     assert [fact for fact in facts if fact not in str(caught.value)] == []
 
 

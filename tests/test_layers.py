@@ -314,6 +314,7 @@ def test_raises_what_torch_raises(code: str) -> None:
         x = t.arange(6.0).reshape(2, 3)
         with pytest.raises(Exception) as caught:
             eval(code, {"t": t, "nn": t.nn, "F": t.nn.functional, "x": x, "i": t.tensor([0, 1, 1])})
+            mg.cuda.synchronize()  # where a GPU's errors show at the latest
         raised.append(caught.value)
     ours, theirs = raised
     assert isinstance(ours, type(theirs)), f"{ours!r}, torch {theirs!r}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import both, check_against_torch, check_same_error, numpy_of, same
+from helpers import CPU, both, check_against_torch, check_same_error, numpy_of, same
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,13 +55,14 @@ def test_clip_grad_norm(shapes: list[tuple[int, ...]], p: Any, max_norm: float, 
         shapes = [s for s in shapes if 0 not in s] or [(3,)]  # of nothing, torch knows no largest
     ours, theirs = parameters(shapes, dtype)
     norms = [L.nn.utils.clip_grad_norm_(ps, max_norm, p) for L, ps in ((mg, ours), (torch, theirs))]
-    exact = p == 2 and dtype == "float32"
+    exact = CPU and p == 2 and dtype == "float32"
     same(*norms, exact=exact, rtol=1e-5)
     for a, b in zip(ours[:-1], theirs[:-1], strict=True):
         same(a.grad, b.grad, exact=exact, rtol=1e-5)
     assert ours[-1].grad is None
 
 
+@pytest.mark.cpu_only("in the order in which torch adds on the CPU")
 def test_the_length_of_many_numbers_is_torchs_to_the_last_bit() -> None:
     """Summed in float32, torch's is 0.1 % short here; a better sum would clip otherwise."""
     x, y = both(np.random.default_rng(0).standard_normal(10_000_003).astype(np.float32))
@@ -71,6 +72,7 @@ def test_the_length_of_many_numbers_is_torchs_to_the_last_bit() -> None:
     same(mg.nn.utils.get_total_norm(x), theirs, exact=True)
 
 
+@pytest.mark.cpu_only("in the order in which torch adds on the CPU")
 def test_the_length_of_few_numbers_too() -> None:
     rng = np.random.default_rng(0)
     for n in list(range(1, 34)) * 40:
@@ -83,13 +85,13 @@ def test_the_length_of_few_numbers_too() -> None:
 def test_a_tables_gradient_is_clipped_as_rows(width: int, p: float) -> None:
     weights = [table(L, 500, width) for L in (mg, torch)]
     norms = [L.nn.utils.clip_grad_norm_([w], 0.5, p) for L, w in zip((mg, torch), weights, strict=True)]
-    assert isinstance(weights[0]._grad, mg.RowSparse)
-    same(*norms, exact=p == 2 and width == 16, rtol=1e-6)
+    assert isinstance(weights[0]._grad, mg.RowSparse if CPU else mg.Tensor)
+    same(*norms, exact=CPU and p == 2 and width == 16, rtol=1e-6)
     same(weights[0].grad, weights[1].grad, rtol=1e-6)
     weights = [table(L, 500, width) for L in (mg, torch)]
     for L, w in zip((mg, torch), weights, strict=True):
         L.nn.utils.clip_grad_value_([w], 0.3)
-    assert isinstance(weights[0]._grad, mg.RowSparse)
+    assert isinstance(weights[0]._grad, mg.RowSparse if CPU else mg.Tensor)
     same(weights[0].grad, weights[1].grad, exact=True)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import same
+from helpers import CPU, same
 
 import minigrad as mg
 from minigrad.ops import shape
@@ -163,7 +163,7 @@ def test_zero_grad_to_zeros_keeps_a_table_s_gradient_rows() -> None:
     table = mg.nn.Embedding(1000, 4)
     table(mg.tensor([1, 2])).backward(mg.ones(2, 4))
     mg.optim.SGD(table.parameters(), lr=0.1).zero_grad(set_to_none=False)
-    assert isinstance(table.weight._grad, mg.RowSparse)
+    assert isinstance(table.weight._grad, mg.RowSparse if CPU else mg.Tensor)
     assert not table.weight.grad.any()
 
 
@@ -247,6 +247,7 @@ def test_second_order_flows_through_the_softmax_that_was_returned(name: str) -> 
 
 
 @BOTH
+@pytest.mark.cpu_only("CuPy's results lie row by row, however the operands do")
 def test_strides_after_in_place_ops_and_cat_are_torchs(lib: Any) -> None:
     a = lib.ones(2, 3, requires_grad=True)
     x = a.t() * 1
@@ -260,7 +261,7 @@ def test_strides_after_in_place_ops_and_cat_are_torchs(lib: Any) -> None:
 def test_memory_that_was_shared_stays_shared(lib: Any) -> None:
     a = lib.ones(2, requires_grad=True)
     y = a * 2
-    array = y.numpy(force=True)
+    array = y.numpy(force=True) if CPU else y.detach()
     v, p = a * 2, lib.zeros(2)
     p.data = v
     y.add_(1)

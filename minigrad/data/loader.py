@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.creation import from_numpy, tensor
+from ..ops.creation import as_tensor, tensor
 from ..ops.shape import stack
 from ..random import Generator, default_generator
 from ..tensor import Tensor
@@ -34,11 +34,11 @@ def default_collate(batch: Sequence[Any]) -> Any:
         case Tensor():
             return stack(list(batch))
         case np.ndarray() if first.dtype.kind in "biuf":
-            return stack([from_numpy(x) for x in batch])
+            return stack([as_tensor(x) for x in batch])
         case np.bool_() | np.number():
-            return from_numpy(np.array(batch))
+            return as_tensor(np.array(batch))
         case float():
-            return from_numpy(np.array(batch, dtype=np.float64))
+            return as_tensor(np.array(batch, dtype=np.float64))
         case int():
             return tensor(batch)
         case str() | bytes():
@@ -59,9 +59,9 @@ def default_convert(data: Any) -> Any:
     """One sample with its arrays as tensors: what a loader makes of it where there are no batches (batch_size=None)."""
     match data:
         case np.ndarray() if data.dtype.kind in "biuf":
-            return from_numpy(data)
+            return as_tensor(data)
         case np.bool_() | np.number():
-            return from_numpy(np.array(data))
+            return as_tensor(np.array(data))
         case Mapping():
             return {key: default_convert(value) for key, value in data.items()}
         case tuple() if hasattr(data, "_fields"):

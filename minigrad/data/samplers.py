@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import to_numpy
 from ..ops.creation import as_tensor
 from ..random import Generator, default_generator
 
@@ -120,7 +121,7 @@ class WeightedRandomSampler(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         draw = (self.generator or default_generator).multinomial
-        yield from draw(self.weights.numpy(), self.num_samples, self.replacement).tolist()
+        yield from draw(to_numpy(self.weights.array), self.num_samples, self.replacement).tolist()
 
     def __len__(self) -> int:
         return self.num_samples

@@ -42,7 +42,12 @@ def _arrays(device: Any) -> Any:
 
 def _finish(array: Array, device: Any, requires_grad: bool) -> Tensor:
     where = _default_device if device is None else dtypes.device(device)
-    x = wrap(array if where.type == "cpu" and isinstance(array, np.ndarray) else backend.to_device(array, where))
+    if where.type == "cpu" and isinstance(array, np.ndarray):
+        x = wrap(array)
+    else:
+        x = wrap(backend.to_device(array, where))
+        if array.dtype.kind in "iu" and array.size and (known := backend.extent(array)) is not None:
+            x._extent = (known, 0)  # looked up now, while the host knows them
     if requires_grad:
         x.requires_grad = True
     return x
@@ -63,14 +68,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         RuntimeError: something else that is not a number inside.
     """
     if isinstance(data, Tensor):
-        data, device = data.array, data.device if device is None else device
+        data = data.array
     if backend.is_array(data):
         array = data.astype(as_numpy(dtype) if dtype is not None else dtypes.ours(data.dtype).numpy, copy=True)
-        return _finish(
-            array,
-            backend.device_of(array) if device is None and not isinstance(array, np.ndarray) else device,
-            requires_grad,
-        )
+        return _finish(array, _device_for(array) if device is None else device, requires_grad)
     if isinstance(data, str):
         raise TypeError(f"tensor: expected numbers, got {data!r:.40} (str)")
     return _finish(_from_lists(data, dtype), device, requires_grad)
@@ -156,6 +157,11 @@ def _refuse(data: Any) -> None:
     check_lengths(data, 0, 0)
 
 
+def _device_for(array: Array) -> dtypes.device:
+    """Where an array goes that nobody names a device for: stays on a GPU, unless new tensors are made on another."""
+    return backend.device_of(array) if _default_device.type == "cpu" else _default_device
+
+
 def from_numpy(array: np.ndarray) -> Tensor:
     """A tensor that shares the array's memory: writing to one is seen in the other (torch.from_numpy)."""
     if not isinstance(array, np.ndarray):
@@ -165,10 +171,10 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
-    """data as a tensor, without a copy where it already is one or an array (torch.as_tensor)."""
+    """data as a tensor, without a copy where it already is one, or an array, on that device (torch.as_tensor)."""
     if not isinstance(data, Tensor):
-        data = wrap(data) if backend.is_array(data) else tensor(data)
-    return data.to(dtype=dtype, device=device)
+        data = wrap(data) if backend.is_array(data) else tensor(data, device=device)
+    return data.to(dtype=dtype, device=_device_for(data.array) if device is None else device)
 
 
 def asarray(

@@ -138,9 +138,9 @@ def check_range(index: Index, low: int, high: int, error: Callable[[np.ndarray],
     if not ids.size:
         return 0, 0
     known = index.extent() if isinstance(index, Tensor) else backend.extent(ids)
-    if known is None:
+    if known is None and low < high:
         backend.check_later(ids, low, high, error)
-    elif known[0] < low or known[1] >= high:
+    elif known is None or known[0] < low or known[1] >= high:
         raise error(backend.to_numpy(ids))
     return known
 
