@@ -68,14 +68,19 @@ def device_of(array: Array) -> device:
 
 def module_for(where: device) -> Any:
     """The array module of a device: numpy, or cupy once it has been proven usable."""
-    return np if where.type == "cpu" else _cupy()
+    if where.type == "cpu":
+        return np
+    cupy = _cupy()
+    if where.index and where.index >= (count := cupy.cuda.runtime.getDeviceCount()):
+        raise BackendUnavailable(f"there is no device '{where}': CuPy sees {count} GPU{'s' if count > 1 else ''}")
+    return cupy
 
 
 def to_device(array: Array, where: device) -> Array:
     """The array on that device: itself when it already is there, else a copy."""
     if where.type == "cpu":
         return to_numpy(array)
-    cupy = _cupy()
+    cupy = module_for(where)
     with cupy.cuda.Device(where.index or 0):
         return cupy.asarray(array)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
-from .dtypes import Number, Size, default_float, finfo, ours
+from .dtypes import Number, Size, default_float, finfo
 from .grad_mode import no_grad
 from .nn.functional import binary_cross_entropy_with_logits, softplus
 from .ops.arrange import broadcast_tensors
@@ -96,9 +96,10 @@ class Distribution:
 
 
 def _together(*values: Parameter) -> tuple[Tensor, ...]:
-    """Parameters as tensors of one shape; numbers take the tensors' dtype."""
-    dtype = next((x.dtype for x in values if isinstance(x, Tensor)), ours(default_float()))
-    return broadcast_tensors(*(x if isinstance(x, Tensor) else tensor(x, dtype=dtype) for x in values))
+    """Parameters as tensors of one shape; numbers take the tensors' dtype and device."""
+    like = next((x for x in values if isinstance(x, Tensor)), None)
+    how = {"dtype": default_float()} if like is None else {"dtype": like.dtype, "device": like.device}
+    return broadcast_tensors(*(x if isinstance(x, Tensor) else tensor(x, **how) for x in values))
 
 
 def _one_of(kind: type, probs: Any, logits: Any) -> None:
@@ -166,7 +167,7 @@ class Categorical(Distribution):
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         """All values, (K, ...)."""
-        values = arange(self.probs.shape[-1]).reshape(-1, *(1,) * len(self.batch_shape))
+        values = arange(self.probs.shape[-1], device=self.probs.device).reshape(-1, *(1,) * len(self.batch_shape))
         return values.expand(-1, *self.batch_shape) if expand else values
 
 

@@ -1,7 +1,7 @@
 """CPU and GPU: nothing of CuPy before someone asks, one sentence when it cannot be had, and no number moved silently.
 
-No GPU is needed: what goes wrong with CuPy is played by small fake packages in subprocesses, and a GPU array by a class that,
-as CuPy's, refuses to meet NumPy's.
+No GPU is needed: what goes wrong with CuPy is played by small fake packages in subprocesses, and a GPU by the strict fake of
+CuPy, which refuses to meet NumPy's arrays.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ import inspect
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import test_printing_of_ops
+from cupy_without_gpu import fakecupy
+from helpers import CPU
+from test_printing_of_ops import EXPRESSIONS, IN_PLACE, split
 
 import minigrad as mg
-from minigrad import backend
+from minigrad import backend, gpt
 
 PACKAGE = Path(mg.__file__).parent
 
@@ -179,95 +183,27 @@ def test_backend_unavailable_is_a_runtime_error() -> None:
 # ---------------------------------------------------------------------------------------- arrays of two places never meet
 
 
-def down(x: Any) -> Any:
-    """What is inside of GPU arrays; an array of NumPy's among them is an error, as it is CuPy's."""
-    if isinstance(x, np.ndarray):
-        raise TypeError("Unsupported type <class 'numpy.ndarray'>")
-    if isinstance(x, list | tuple):
-        return type(x)(down(y) for y in x)
-    return x._values if isinstance(x, GPUArray) else x
-
-
-def up(x: Any) -> Any:
-    return GPUArray(x) if isinstance(x, np.ndarray | np.generic) else x
-
-
-def on_device(f: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *args, **options: up(f(*map(down, args), **{name: down(x) for name, x in options.items()}))
-
-
-class GPUArray:
-    """An array that says it is on GPU 0 and, as CuPy's, neither becomes a NumPy array nor computes with one."""
-
-    __array_ufunc__ = None
-    device = SimpleNamespace(id=0)
-    base = None
-
-    def __init__(self, values: Any):
-        self._values = np.asarray(values)
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._values, name)
-        return on_device(attribute) if callable(attribute) and not isinstance(attribute, np.dtype) else attribute
-
-    def __array__(self, *args: Any, **options: Any) -> np.ndarray:
-        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
-
-    def get(self) -> np.ndarray:
-        return self._values.copy()
-
-    def __getitem__(self, key: Any) -> GPUArray:
-        return up(self._values[key if isinstance(key, np.ndarray) else down(key)])  # CuPy does take NumPy's as an index
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._values[key if isinstance(key, np.ndarray) else down(key)] = down(value)
-
-
-def forward(name: str) -> Callable[..., Any]:
-    """The operator of that name, of the values inside; Python numbers (int, float, len) stay what they are."""
-    return lambda self, *args: up(getattr(self._values, f"__{name}__")(*map(down, args)))
-
-
-ARITHMETIC = [
-    "add",
-    "radd",
-    "sub",
-    "rsub",
-    "mul",
-    "rmul",
-    "truediv",
-    "rtruediv",
-    "pow",
-    "neg",
-    "matmul",
-    "rmatmul",
-    "iadd",
-    "imul",
-]
-COMPARISON = ["lt", "le", "gt", "ge", "eq", "ne", "and", "or", "invert"]
-for _name in [*ARITHMETIC, *COMPARISON, "int", "float", "bool", "index", "len"]:
-    setattr(GPUArray, f"__{_name}__", forward(_name))
-
-
 @pytest.fixture
-def cupy(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A module that stands for CuPy while the test runs."""
-    module = ModuleType("cupy")
-    module.ndarray = GPUArray
-    module.asarray = lambda x, dtype=None: GPUArray(np.asarray(x._values if isinstance(x, GPUArray) else x, dtype))
-    module.__getattr__ = lambda name: on_device(getattr(np, name))
-    monkeypatch.setitem(sys.modules, "cupy", module)
-    return module
+def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """This run's CuPy; where it is on NumPy, the strict fake, while the test runs."""
+    if not CPU:
+        yield sys.modules["cupy"]
+        return
+    monkeypatch.setattr(backend._cupy, "module", fakecupy.install(), raising=False)
+    yield fakecupy.cupy
+    fakecupy.uninstall()
 
 
-def on_gpu(values: Any) -> Any:
-    x = mg.tensor(values)
-    x.array = GPUArray(x.array)
-    return x
+def on_gpu(values: Any) -> mg.Tensor:
+    return mg.tensor(values, device="cuda")
 
 
-def test_namespace_goes_by_the_arrays(cupy: ModuleType) -> None:
-    array, gpu = np.ones(2), GPUArray([1.0, 2.0])
+def on_cpu(values: Any) -> mg.Tensor:
+    return mg.tensor(values, device="cpu")
+
+
+def test_namespace_goes_by_the_arrays(cupy: Any) -> None:
+    array, gpu = np.ones(2), cupy.asarray([1.0, 2.0])
     assert backend.namespace(array, 2.0, 3, True) is np
     assert backend.namespace(2.0) is np and backend.namespace() is np
     assert backend.namespace(gpu) is cupy and backend.namespace(2.0, gpu, 1, gpu) is cupy
@@ -277,16 +213,12 @@ def test_namespace_goes_by_the_arrays(cupy: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_namespace_refuses_a_mixture_and_names_both_devices(cupy: ModuleType, order: int) -> None:
-    arrays = [np.ones(2), 1.0, GPUArray([1.0, 2.0])][::order]
+def test_namespace_refuses_a_mixture_and_names_both_devices(cupy: Any, order: int) -> None:
+    arrays = [np.ones(2), 1.0, cupy.asarray([1.0, 2.0])][::order]
     with pytest.raises(RuntimeError) as info:
         backend.namespace(*arrays)
     for fact in ("cpu", "cuda:0", '.to("cuda")'):
         assert fact in str(info.value)
-
-
-def on_cpu(values: Any) -> Any:
-    return mg.tensor(values)
 
 
 MIXED: dict[str, Callable[[Callable[[Any], Any], Callable[[Any], Any]], Any]] = {
@@ -312,26 +244,26 @@ MIXED: dict[str, Callable[[Callable[[Any], Any], Callable[[Any], Any]], Any]] = 
 
 @pytest.mark.parametrize("name", MIXED)
 @pytest.mark.parametrize("places", [(on_cpu, on_gpu), (on_gpu, on_cpu)], ids=["cpu first", "gpu first"])
-def test_an_op_on_two_devices_names_both_and_moves_nothing(cupy: ModuleType, name: str, places: Any) -> None:
+def test_an_op_on_two_devices_names_both_and_moves_nothing(cupy: Any, name: str, places: Any) -> None:
     with pytest.raises(RuntimeError) as info:
         MIXED[name](*places)
     for fact in ("cpu", "cuda:0", '.to("'):
         assert fact in str(info.value)
 
 
-def test_an_index_on_the_gpu_does_not_read_a_tensor_on_the_cpu(cupy: ModuleType) -> None:
+def test_an_index_on_the_gpu_does_not_read_a_tensor_on_the_cpu(cupy: Any) -> None:
     with pytest.raises(RuntimeError, match=r"cpu.*cuda:0|cuda:0.*cpu"):
         on_cpu([[1.0], [2.0]])[on_gpu([0, 1])]
 
 
-def test_numbers_and_tensors_of_one_place_do_meet(cupy: ModuleType) -> None:
+def test_numbers_and_tensors_of_one_place_do_meet(cupy: Any) -> None:
     table = mg.nn.functional.embedding(on_gpu([0, 1]), on_gpu([4.0, 6.0]).reshape(2, 1)).reshape(2)
     for y in (on_gpu([1.0, 2.0]) + on_gpu([3.0, 4.0]), on_gpu([2.0, 3.0]) * 2.0, table):
-        assert isinstance(y.array, GPUArray) and y.array.get().tolist() == [4.0, 6.0]
+        assert isinstance(y.array, cupy.ndarray) and y.array.get().tolist() == [4.0, 6.0]
         assert str(y.device) == "cuda:0" and y.is_cuda
 
 
-def test_a_gpu_tensor_becomes_no_numpy_array_by_itself(cupy: ModuleType) -> None:
+def test_a_gpu_tensor_becomes_no_numpy_array_by_itself(cupy: Any) -> None:
     x = on_gpu([1.0, 2.0])
     for convert in (x.numpy, lambda: np.asarray(x)):
         with pytest.raises(TypeError, match=r"cpu\(\)"):
@@ -340,11 +272,104 @@ def test_a_gpu_tensor_becomes_no_numpy_array_by_itself(cupy: ModuleType) -> None
 
 
 def test_to_cpu_is_the_same_tensor() -> None:
-    for x in (mg.ones(2), mg.tensor(3), mg.ones(2, requires_grad=True), mg.ones(2, 2).t()):
+    for x in (on_cpu([1.0]), on_cpu(3), on_cpu([1.0]).requires_grad_(), on_cpu([[1.0, 2.0]]).t()):
         assert x.to("cpu") is x and x.cpu() is x and x.to(mg.device("cpu")) is x and x.to(device="cpu") is x
-    layer = mg.nn.Linear(2, 2)
+    layer = mg.nn.Linear(2, 2, device="cpu")
     array = layer.weight.array
     assert layer.to("cpu") is layer and layer.cpu() is layer and layer.weight.array is array
+
+
+# -------------------------------------------------------------------------------------- results live where their inputs do
+
+
+@pytest.fixture
+def made_on_the_cpu(cupy: Any) -> Iterator[None]:
+    """New tensors are made on the CPU, although there is a GPU."""
+    before = mg.get_default_device()
+    mg.set_default_device("cpu")
+    yield
+    mg.set_default_device(before)
+
+
+def in_parts(x: Any) -> list[mg.Tensor]:
+    return (
+        [x] if isinstance(x, mg.Tensor) else [t for y in x for t in in_parts(y)] if isinstance(x, list | tuple) else []
+    )
+
+
+def names_on_gpu(library: Any) -> dict[str, Any]:
+    """The names of test_printing_of_ops, with a library that is on the GPU where it makes tensors."""
+    found = test_printing_of_ops.names(library)
+    moved = {
+        k: x.detach().to("cuda").requires_grad_(x.requires_grad) for k, x in found.items() if isinstance(x, mg.Tensor)
+    }
+    return found | moved | {"y": moved["x"] * 1}
+
+
+def makes_its_own(code: str) -> bool:
+    return bool(re.search(r"t\.(ones|zeros|arange|FloatTensor|tril_indices|tensor\(\[|manual_seed|rand)|cpu", code))
+
+
+@pytest.mark.parametrize("code", [c for c in split(EXPRESSIONS) if not makes_its_own(c)])
+def test_what_is_computed_on_a_gpu_stays_there_whatever_the_default(made_on_the_cpu: None, code: str) -> None:
+    """So do its gradients, recorded or not."""
+    names = names_on_gpu(mg)
+    for y in in_parts(eval(code, names)):
+        assert y.is_cuda
+        leaves = [names[k] for k in "xvwb"]
+        for record in (False, True) if y.requires_grad else ():
+            gradients = mg.autograd.grad(y.sum(), leaves, retain_graph=True, create_graph=record, allow_unused=True)
+            assert all(g.is_cuda for g in gradients if g is not None)
+
+
+@pytest.mark.parametrize("code", split(IN_PLACE))
+def test_what_is_written_on_a_gpu_stays_there(made_on_the_cpu: None, code: str) -> None:
+    names = names_on_gpu(mg)
+    exec(code, names)
+    assert names["y"].is_cuda
+
+
+MADE_ON_GPU = """
+nn.Linear(8, 8)(x) | nn.Embedding(5, 8)(i) | nn.Embedding(5, 8, padding_idx=0, max_norm=1.0)(i) | nn.LayerNorm(8)(x)
+nn.Dropout()(x) | nn.MultiheadAttention(8, 2, batch_first=True)(x, x, x) | nn.EmbeddingBag(5, 8)(i) | nn.RMSNorm(8)(x)
+nn.TransformerEncoderLayer(8, 2, 16)(x) | nn.TransformerDecoderLayer(8, 2, 16)(x, x) | nn.Transformer(8, 2, 1, 1, 16)(x, x)
+nn.RNN(8, 4)(x) | nn.LSTM(8, 4, bidirectional=True)(x) | nn.GRU(8, 4, 2, dropout=0.5)(x) | nn.LSTMCell(8, 4)(x[0])
+nn.Conv1d(3, 4, 3)(x) | nn.BatchNorm1d(3)(x) | nn.GroupNorm(3, 3)(x) | nn.Bilinear(8, 8, 3)(x, x) | nn.PReLU()(x)
+F.cross_entropy(x[0], x[0] * 0.1) | F.gumbel_softmax(x, hard=True) | F.one_hot(i) | F.normalize(x) | F.embedding_bag(i, w, mode='max')
+F.scaled_dot_product_attention(x, x, x, dropout_p=0.5, is_causal=True) | F.pad(x, (1, 1), mode='reflect') | t.bernoulli(p)
+t.normal(x, p) | t.normal(x, 1.0) | t.normal(0.0, p) | t.multinomial(p[0], 2) | t.multinomial(p[0], 5, True) | t.rand_like(x)
+x.new_tensor([1.0]) | x.new_full((2,), 1.0) | t.nn.utils.rnn.pad_sequence([x[0], x[0][:1]]) | nn.utils.clip_grad_norm_([w], 1.0)
+D.Categorical(p).sample() | D.Categorical(p).enumerate_support() | D.Normal(x, 1.0).sample((2,)) | D.Normal(0.0, p).log_prob(x)
+D.Bernoulli(p).entropy() | D.Uniform(x, 9.0).sample() | D.Independent(D.Normal(x, 1.0), 1).log_prob(x)
+gpt.GPT(config)(i) | gpt.GPT(config).generate(i[:1], 3) | gpt.GPT(config).generate(i[:1], 3, temperature=0.0)
+"""
+
+
+@pytest.mark.parametrize("code", split(MADE_ON_GPU))
+def test_layers_and_what_is_drawn_stay_on_the_gpu(made_on_the_cpu: None, code: str) -> None:
+    code = re.sub(r"^(nn\.[A-Z]\w*\(.*?\)|gpt\.GPT\(config\))(?=[(.])", r"\1.to('cuda')", code)
+    x = mg.rand(2, 3, 8, device="cuda", requires_grad=True)
+    w = mg.rand(5, 8, device="cuda", requires_grad=True)
+    names = {"t": mg, "nn": mg.nn, "F": mg.nn.functional, "D": mg.distributions, "gpt": gpt, "x": x, "w": w}
+    names |= {"p": mg.rand(2, 3, 8, device="cuda"), "i": mg.tensor([[1, 2, 3], [4, 0, 1]], device="cuda")}
+    names["config"] = gpt.GPTConfig(vocab_size=9, context_length=8, emb_dim=8, n_heads=2, n_layers=2)
+    w.grad = w.detach() * 1
+    found = in_parts(eval(code, names))
+    assert found and all(y.is_cuda for y in found)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "SparseAdam"])
+def test_an_optimizers_state_is_beside_the_parameters_but_for_the_step(made_on_the_cpu: None, name: str) -> None:
+    layer = mg.nn.Embedding(5, 3, sparse=name == "SparseAdam").to("cuda")
+    optimizer = getattr(mg.optim, name)(layer.parameters(), **({"lr": 0.1, "momentum": 0.9} if name == "SGD" else {}))
+    for _ in range(2):
+        layer(mg.tensor([1, 1, 4], device="cuda")).sum().backward()
+        optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
+    (state,) = optimizer.state_dict()["state"].values()
+    assert {k: str(v.device) for k, v in state.items() if isinstance(v, mg.Tensor)} == {
+        k: "cpu" if k == "step" else "cuda:0" for k, v in state.items() if isinstance(v, mg.Tensor)
+    }
 
 
 # ------------------------------------------------------------------------------------------------------------------- lint

@@ -499,7 +499,9 @@ def test_errors(fact: str, program: Program) -> None:
 
 
 def test_prints_as_in_torch() -> None:
-    assert repr(square(mg).apply(mg.ones(1, requires_grad=True, device="cpu"))) == "tensor([1.], grad_fn=<SquareBackward>)"
+    assert (
+        repr(square(mg).apply(mg.ones(1, requires_grad=True, device="cpu"))) == "tensor([1.], grad_fn=<SquareBackward>)"
+    )
     assert repr(square(torch).apply(torch.ones(1, requires_grad=True))) == "tensor([1.], grad_fn=<SquareBackward>)"
 
 

@@ -33,6 +33,8 @@ from helpers import as_list, numpy_of
 import minigrad as mg
 from minigrad.testing import ulp_distance
 
+pytestmark = pytest.mark.cpu_only("which bits are torch's is promised of the CPU's arithmetic")
+
 SEEDS = range(3)
 DIFFERS = None
 

@@ -11,6 +11,8 @@ from typing import Any
 import mutate
 import pytest
 
+pytestmark = pytest.mark.cpu_only("tests a tool, not the engine")
+
 TOY = '''"""A docstring."""
 from __future__ import annotations
 from typing import TYPE_CHECKING, Any

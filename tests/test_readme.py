@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.cpu_only("README's code prints on the CPU, some of it from programs of its own")
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```\n(?:\nprints(?:\n\n```\n(.*?)```| `(.*?)`))?", README, re.DOTALL)
 

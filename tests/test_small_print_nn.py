@@ -385,8 +385,10 @@ def assert_near(ours: Any, theirs: Any) -> None:
     elif isinstance(theirs, torch.Tensor):
         assert ours.requires_grad == theirs.requires_grad
         same(ours, theirs)
+    elif isinstance(theirs, str):
+        assert without_device(ours) == without_device(theirs)
     else:
-        assert_alike(without_device(ours) if isinstance(ours, str) else ours, theirs)
+        assert_alike(ours, theirs)
 
 
 ERRORS = listed(r"""

@@ -167,7 +167,11 @@ WRONG = [
     ),
     Wrong(
         "leaks into the padding row",
-        make_op("Padded", lambda op, t: t[PADDED] * placed(PADDED != 0).array[:, None], lambda op, g: (mg.tensor(LEAKS) @ g,)),
+        make_op(
+            "Padded",
+            lambda op, t: t[PADDED] * placed(PADDED != 0).array[:, None],
+            lambda op, g: (mg.tensor(LEAKS) @ g,),
+        ),
         lambda lib, table: table[lib.tensor(PADDED)] * lib.tensor(1.0 * (PADDED != 0))[:, None],
         [TABLE],
     ),

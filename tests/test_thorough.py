@@ -9,6 +9,8 @@ import pytest
 import thorough
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.cpu_only("tests a tool, not the engine")
+
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):

@@ -13,6 +13,8 @@ import pytest
 import minigrad
 from minigrad import data
 
+pytestmark = pytest.mark.cpu_only("what torch printed on the CPU")
+
 OPENING = (
     "I HAD always thought Jack Gisburn rather a cheap genius--though a good fellow enough--so it was no great surprise to "
     "me to hear that, in the height of his glory, he had dropped his painting, married a rich widow, and established "

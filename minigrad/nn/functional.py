@@ -237,8 +237,8 @@ def embedding_bag(
             f"embedding_bag: padding_idx must be within the number of embeddings, {-rows} through {rows - 1}, got {padding_idx}"
         )
     try:
-        ids = array_of(checked(input, weight.array.shape, "embedding_bag", from_end=False)).reshape(-1)
-    except (IndexError, TypeError) as error:
+        ids = array_of(checked(input, weight.array.shape, "embedding_bag", False, RuntimeError)).reshape(-1)
+    except TypeError as error:
         raise RuntimeError(str(error)) from None
     xp = namespace(ids)
     starts = xp.arange(len(input)) * input.array.shape[1] if offsets is None else offsets.array

@@ -418,7 +418,8 @@ def normal(
     if isinstance(mean, Tensor) or isinstance(std, Tensor):
         like = mean if isinstance(mean, Tensor) else std
         shape = (mean * 0 + std).shape if isinstance(mean, Tensor) and isinstance(std, Tensor) else like.shape
-        return randn(*shape, generator=generator, dtype=like.dtype, device=device) * std + mean
+        drawn = randn(*shape, generator=generator, dtype=like.dtype, device=like.device if device is None else device)
+        return drawn * std + mean
     if size is None:
         raise TypeError("normal: size is missing: normal(0.0, 1.0, (2, 3))")
     return _finish(

@@ -110,18 +110,18 @@ def scatter_add_rows(y: Tensor, index: Index, rows: int) -> Tensor:
     return ScatterAdd.apply(y, index=index, rows=rows)
 
 
-def checked(index: Index, shape: Sequence[int], name: str, from_end: bool) -> Index:
+def checked(index: Index, shape: Sequence[int], name: str, from_end: bool, kind: type[Exception] = IndexError) -> Index:
     """The ids, if all name one of the table's rows 0..V-1; negative ones counted from the front, in a new array.
 
     Raises:
         TypeError: they are not integers.
-        IndexError: some are out of range; if they are only known on a GPU, at the next copy to the host.
+        IndexError, or another kind: some are out of range; if they are only known on a GPU, at the next copy to the host.
     """
     rows, ids = shape[0], array_of(index)
     if ids.dtype.kind not in "iu":
         raise TypeError(f"{name}: ids must be integers, got {ids.dtype} (shape {tuple(ids.shape)})")
     low = -rows if from_end else 0
-    known = check_range(index, low, rows, lambda host: _out_of_range(host, shape, name, from_end))
+    known = check_range(index, low, rows, lambda host: kind(_out_of_range(host, shape, name, from_end)))
     if not from_end or ids.dtype.kind == "u" or (known is not None and known[0] >= 0):
         return ids.astype(np.int64) if ids.dtype == np.uint64 else index  # NumPy mixes uint64 and int64 to float64
     ids = ids.astype(np.int64)  # -1 + 1000 does not fit into int8
@@ -145,7 +145,7 @@ def check_range(index: Index, low: int, high: int, error: Callable[[np.ndarray],
     return known
 
 
-def _out_of_range(index: np.ndarray, shape: Sequence[int], name: str, from_end: bool) -> IndexError:
+def _out_of_range(index: np.ndarray, shape: Sequence[int], name: str, from_end: bool) -> str:
     rows = shape[0]
     bad = np.argwhere((index >= rows) | (index < (-rows if from_end else 0)))
     first = tuple(bad[0].tolist())
@@ -155,16 +155,12 @@ def _out_of_range(index: np.ndarray, shape: Sequence[int], name: str, from_end: 
     )
     if from_end:
         allowed = f"0..{rows - 1}, or -{rows}..-1 from the end" if rows else "nothing"
-        return IndexError(
-            f"{name}{where} = {index[first]} is out of bounds for an axis of size {rows}, which takes {allowed}. {count}."
-        )
+        return f"{name}{where} = {index[first]} is out of bounds for an axis of size {rows}, which takes {allowed}. {count}."
     table = f"rows 0..{rows - 1}" if rows else "no rows"
     hint = "Is vocab_size smaller than the tokenizer's n_vocab?"
     if index[first] < 0:
         hint = "Negative ids do not count from the end here; for padding use padding_idx (in an embedding) or ignore_index (in a loss)."
-    return IndexError(
-        f"{name}: ids{where} = {index[first]}, but the table has {table} (shape {tuple(shape)}). {count}. {hint}"
-    )
+    return f"{name}: ids{where} = {index[first]}, but the table has {table} (shape {tuple(shape)}). {count}. {hint}"
 
 
 def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def clip_grads_with_norm_(
         if isinstance(p._grad, Tensor):
             p._grad.mul_(factor.to(p._grad.device))
         else:
-            p._grad.rows *= factor.item()
+            p._grad.rows *= factor.to(p._grad.device).array.astype(p._grad.rows.dtype)
 
 
 @no_grad()
@@ -130,6 +130,8 @@ def _norm(x: Array, p: float) -> Any:
         return xp.count_nonzero(x)
     if p == 2 and xp is np and x.dtype != np.float16:
         return _length(x)
+    if p == 2 and x.dtype != np.float16:
+        return xp.sqrt(xp.square(x).sum(dtype=np.float64))
     return (xp.abs(x.astype(np.float64)) ** p).sum() ** (1 / p)
 
 
@@ -157,8 +159,8 @@ def _total_norm(arrays: list[Array], norm_type: float, error_if_nonfinite: bool)
     if not arrays:
         return tensor(0.0)
     p, xp, kind = float(norm_type), namespace(*arrays), np.result_type(*(a.dtype for a in arrays))
-    norms = xp.stack([xp.asarray(_norm(a, p), dtype=kind) for a in arrays])
-    total = wrap(xp.asarray(_norm(norms, p), dtype=kind))
+    each = xp.stack([xp.asarray(_norm(a, p), dtype=kind) for a in arrays])  # on a GPU nobody waits for them
+    total = wrap(xp.asarray(_norm(each, p), dtype=kind))
     if error_if_nonfinite and not np.isfinite(total.item()):
         raise RuntimeError(
             f"The total norm of order {p} for gradients from `parameters` is non-finite ({total.item()}), so it cannot be "
