@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import test_printing_of_ops
+import torch
 from cupy_without_gpu import fakecupy
 from helpers import CPU
 from test_printing_of_ops import EXPRESSIONS, IN_PLACE, split
@@ -289,6 +290,32 @@ def made_on_the_cpu(cupy: Any) -> Iterator[None]:
     mg.set_default_device("cpu")
     yield
     mg.set_default_device(before)
+
+
+PLACES = """
+t.tensor([1.0]) | t.tensor(array) | t.tensor(c) | t.as_tensor(array) | t.as_tensor(c) | t.as_tensor([1, 2]) | t.asarray(array)
+t.asarray(c) | t.from_numpy(array) | t.zeros_like(c) | c.new_zeros(2) | c.new_tensor([1.0]) | t.zeros(2) | t.arange(3) | t.eye(2)
+t.randperm(3) | t.tril_indices(2, 2) | t.multinomial(c, 1) | t.nn.Linear(2, 2).weight | t.nn.BatchNorm1d(2).running_mean | c + 1
+collate([array, array])[0] | collate([1, 2]) | collate([1.0, 2.0]) | collate([np.float32(1)]) | collate([c, c])
+t.utils.data.WeightedRandomSampler([1.0], 1).weights
+t.get_rng_state() | t.bernoulli(c / 2) | t.rand_like(c) | c.softmax(0) | t.nn.functional.dropout(c)
+"""
+
+
+@pytest.mark.parametrize("code", split(PLACES))
+def test_a_default_device_is_that_of_the_calls_torch_applies_it_to(cupy: Any, code: str) -> None:
+    """torch's is "meta", where nothing is computed."""
+    found = []
+    for library, default in ((mg, "cuda"), (torch, "meta")):
+        c = library.tensor([1.0, 2.0], device="cpu")
+        names = {"t": library, "np": np, "array": np.ones(2), "c": c, "collate": library.utils.data.default_collate}
+        before = library.get_default_device()
+        library.set_default_device(default)
+        try:
+            found.append(eval(code, names).device.type == default)
+        finally:
+            library.set_default_device(before if library is mg else None)
+    assert found[0] == found[1], f"on the default device: {found[0]}, in torch: {found[1]}"
 
 
 def in_parts(x: Any) -> list[mg.Tensor]:
