@@ -282,6 +282,7 @@ def one_step(table: Any, optimizer: Any, ids: Any, cotangent: Any) -> Callable[[
         ("SparseAdam", {}, True, 2.0),
     ],
 )
+@pytest.mark.cpu_only("rows: a GPU's gradients are dense; and it counts the host's memory")
 def test_no_array_of_the_tables_size_beyond_the_moments(
     name: str, options: dict[str, Any], sparse: bool, tables: float
 ) -> None:
