@@ -330,5 +330,9 @@ def test_twenty_steps_of_a_nano_gpt_have_the_cpus_losses(request: pytest.Fixture
         options = ["--steps", "20", "--eval-every", "5", "--batch-size", "4", "--out", str(tmp_path / where)]
         run_example(request, where, "examples/train_gpt.py", *options)
         histories.append(mg.load(tmp_path / where / "checkpoint.safetensors")["history"])
-    np.testing.assert_allclose(histories[1], histories[0], rtol=1e-5)
+    (cpu_steps, cpu, cpu_held_out), (steps, cuda, held_out) = (zip(*history, strict=True) for history in histories)
+    assert steps == cpu_steps
+    np.testing.assert_allclose(cuda, cpu, rtol=1e-5)
+    # after the last step; Adam's first steps are as long for a gradient of mere roundings as for any other
+    np.testing.assert_allclose(held_out, cpu_held_out, rtol=5e-5)
     assert len(histories[0]) == 4 and histories[0][0][1] > histories[0][-1][1]
