@@ -52,7 +52,9 @@ BAD = {
     "a kernel with a header's name": [k("", name="sinf")],
     "a kernel with the name of a header's class": [k("", name="CIndexer")],
     "a type with a header's name": [k("", "typedef float atomicAdd;")],
-    "a function that hides a header's": [k("x[0] = max(1, 2.0f);", "__device__ float max(float a, float b) { return a; }")],
+    "a function that hides a header's": [
+        k("x[0] = max(1, 2.0f);", "__device__ float max(float a, float b) { return a; }")
+    ],
     "a redefined class": [k("", "template <typename T> class complex {};\nstruct CIndexer {};")],
     "too much shared memory": [k("__shared__ float s[1 << 16]; s[threadIdx.x] = *x; __syncthreads(); *x = s[5];")],
     "a function that is only declared": [k("x[0] = nowhere(1);", "__device__ float nowhere(float);")],
