@@ -192,11 +192,11 @@ def test_every_function_with_a_kernel_is_a_case() -> None:
 
 @contextmanager
 def array_forms() -> Iterator[None]:
-    kernels.fused_kernels = False
+    before, kernels.fused_kernels = kernels.fused_kernels, False
     try:
         yield
     finally:
-        kernels.fused_kernels = True
+        kernels.fused_kernels = before
 
 
 def to_gpu(arguments: Arrays, contiguous: bool = True) -> list[Any]:

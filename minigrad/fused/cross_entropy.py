@@ -70,20 +70,22 @@ class CrossEntropy(Fused):
     definition = staticmethod(cross_entropy_definition)
     target: Index
     weight: Array
+    watched: Tensor | None  # what target came from: backward refuses if it was changed meanwhile
 
     def params(self) -> dict[str, Any]:
-        _, target, weight = self.saved
+        _, target, weight, _ = self.saved
         return {"target": target, "weight": weight}
 
     @quiet
     def forward(self, logits: Array) -> Array:
         target, weight = self.__dict__.pop("target"), self.__dict__.pop("weight")
+        watched = self.__dict__.pop("watched", None)
         y, losses = _softmax_and_losses(logits, array_of(target), weight)
-        self.save(y, target, weight)
+        self.save(y, target, weight, watched)
         return losses
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
-        y, target, weight = self.saved
+        y, target, weight, _ = self.saved
         return (_cross_entropy_gradient(y, array_of(target), weight, g),)
 
 
@@ -117,7 +119,7 @@ def cross_entropy(
     if target.array.dtype.kind == "f":
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     rows, ids, scale = _rows_and_targets("cross_entropy", input, target, weight, ignore_index)
-    losses = CrossEntropy.apply(rows, target=ids, weight=scale)
+    losses = CrossEntropy.apply(rows, target=ids, weight=scale, watched=target)
     name = "NllLoss" if input.ndim < 3 else "NllLoss2D"
     if label_smoothing:
         name = "Add"
