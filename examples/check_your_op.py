@@ -6,6 +6,7 @@ compares with torch, where that is installed.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -48,15 +49,15 @@ class Lookup(mg.Op):
 
     def backward(self, g: mg.Tensor) -> tuple[mg.Tensor]:
         grad = np.zeros(self.rows)
-        grad[self.ids] += g.numpy()
-        return (mg.from_numpy(grad),)
+        grad[self.ids] += g.cpu().numpy()
+        return (mg.tensor(grad, device=g.device),)
 
 
 class RightLookup(Lookup):
     def backward(self, g: mg.Tensor) -> tuple[mg.Tensor]:
         grad = np.zeros(self.rows)
-        np.add.at(grad, self.ids, g.numpy())
-        return (mg.from_numpy(grad),)
+        np.add.at(grad, self.ids, g.cpu().numpy())
+        return (mg.tensor(grad, device=g.device),)
 
 
 # ----------------------------------------------------------------------------------------------------------- the checks
@@ -80,7 +81,7 @@ def check_lookup(op: type[mg.Op]) -> Callable[[], None]:
     @given(st.data())
     def check(data: Any) -> None:
         rows = data.draw(st.integers(1, 4), "rows")
-        ids = data.draw(indices(rows, shape=shapes(1, 1)), "ids").numpy()
+        ids = data.draw(indices(rows, shape=shapes(1, 1)), "ids").cpu().numpy()
         W = data.draw(integer_valued_floats((rows, 1), mg.float64), "W").requires_grad_()
         g = data.draw(integer_valued_floats((len(ids), 1), mg.float64), "g")
         check_adjoint(
@@ -128,6 +129,12 @@ def lost_rows() -> None:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    try:
+        mg.set_default_device(parser.parse_args().device)
+    except mg.BackendUnavailable as error:
+        parser.error(str(error))
     show("a cumulative sum, whose backward forgets that gradients run the other way", check_cumsum(CumSum))
     show("the same, put right", check_cumsum(RightCumSum))
     show("a table lookup, whose backward says W.grad[ids] += g", check_lookup(Lookup))

@@ -1,6 +1,6 @@
 """Times minigrad against torch on the same work, side by side, and prints medians and ratios (needs the extra `test`).
 
-    python examples/compare_speed.py [--rounds 9]
+    python examples/compare_speed.py [--rounds 9] [--device cuda]
 
 Each row is timed in rounds, the libraries in turn, after checking that they compute the same numbers.
 """
@@ -101,9 +101,18 @@ def compare(what: str, rounds: int, contestants: dict[str, Callable[[], float]])
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    options = parser.parse_args()
+    rounds = options.rounds
+    try:
+        minigrad.set_default_device(options.device)
+    except minigrad.BackendUnavailable as error:
+        parser.error(str(error))
+    theirs_on = "cuda" if options.device == "cuda" and torch.cuda.is_available() else "cpu"
+    torch.set_default_device(theirs_on)
     print(
-        f"NumPy {np.__version__}, torch {torch.__version__} on {torch.get_num_threads()} threads; medians of {rounds} rounds"
+        f"minigrad on {options.device}, NumPy {np.__version__}; torch {torch.__version__} on {theirs_on}, "
+        f"{torch.get_num_threads()} threads; medians of {rounds} rounds"
     )
     for length in (4, 256, 1024):
         contestants = {

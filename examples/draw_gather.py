@@ -5,6 +5,7 @@ python examples/draw_gather.py
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import minigrad as torch
@@ -40,6 +41,12 @@ def arrow(x1: float, y1: float, x2: float, y2: float, color: str) -> str:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    try:
+        torch.set_default_device(parser.parse_args().device)
+    except torch.BackendUnavailable as error:
+        parser.error(str(error))
     table = torch.nn.Parameter(torch.arange(18.0).reshape(6, 3) / 2)
     ids = torch.tensor([3, 1, 3, 4])
     rows = table[ids]

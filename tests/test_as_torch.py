@@ -11,6 +11,8 @@ import pytest
 
 from minigrad.as_torch import MAPPED, VERSION
 
+pytestmark = pytest.mark.cpu_only("programs of their own, which choose no device")
+
 ROOT = Path(__file__).parents[1]
 
 

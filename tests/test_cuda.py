@@ -318,8 +318,9 @@ def run_example(request: pytest.FixtureRequest, where: str, *arguments: str) -> 
     return done.stdout
 
 
-def test_the_embedding_example_prints_the_cpus_numbers(request: pytest.FixtureRequest) -> None:
-    cpu, cuda = (run_example(request, w, "examples/token_embeddings.py", "--steps", "4") for w in ("cpu", "cuda"))
+@pytest.mark.parametrize("example", [["token_embeddings.py", "--steps", "4"], ["draw_gather.py"], ["check_your_op.py"]])
+def test_an_example_prints_the_cpus_numbers(example: list[str], request: pytest.FixtureRequest) -> None:
+    cpu, cuda = (run_example(request, where, f"examples/{example[0]}", *example[1:]) for where in ("cpu", "cuda"))
     assert "device='cuda:0'" in cuda
     assert " ".join(cuda.replace(", device='cuda:0'", "").split()) == " ".join(cpu.split())
 

@@ -23,6 +23,10 @@ from torch._tensor_str import printoptions as torch_printoptions
 
 from minigrad import printing
 
+pytestmark = pytest.mark.cpu_only(
+    "how numbers of the host are written; test_printing_of_ops.py prints tensors of a device"
+)
+
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 FLOATS = ["float16", "float32", "float64"]
 
