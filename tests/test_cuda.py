@@ -19,7 +19,7 @@ from helpers import numpy_of
 
 import minigrad as mg
 from minigrad import backend
-from minigrad.gpt import GPT, GPTConfig
+from minigrad.gpt import GPT, GPTConfig, KVCache
 from minigrad.nn import functional as F
 
 pytestmark = pytest.mark.usefixtures("cuda")
@@ -92,6 +92,38 @@ def test_the_gradient_of_a_table_is_the_cpus_bit_for_bit(dtype: str) -> None:
         F.embedding(mg.from_numpy(ids).to(where), weight).backward(mg.tensor(g, device=where))
         found.append(numpy_of(weight.grad))
     assert found[0].tobytes() == found[1].tobytes()
+
+
+def test_rows_that_are_not_contiguous_are_summed() -> None:
+    rng = np.random.default_rng(2)
+    g, ids = rng.standard_normal((3, 7)), np.array([1, 0, 1, 4, 4, 1, 0])
+    weight = mg.zeros(5, 3, dtype=mg.float64, requires_grad=True)
+    F.embedding(mg.from_numpy(ids).to("cuda"), weight).backward(mg.tensor(g).T)
+    expected = np.zeros((5, 3))
+    np.add.at(expected, ids, g.T)
+    assert numpy_of(weight.grad).tobytes() == expected.tobytes()
+
+
+REPEATED: dict[str, Callable[[mg.Tensor, mg.Tensor, mg.Tensor], mg.Tensor]] = {
+    "scatter_add": lambda x, ids, y: x.scatter_add(0, ids, y),
+    "index_add": lambda x, ids, y: x.index_add(0, ids, y),
+    "index_put": lambda x, ids, y: x.index_put([ids], y, accumulate=True),
+    **{f"scatter_reduce, {how}": lambda x, ids, y, how=how: x.scatter_reduce(0, ids, y, how) for how in ("mean", "amax", "amin")},
+    "a lookup": lambda x, ids, y: x[ids] * y,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_an_id_that_is_repeated_counts_every_time(name: str) -> None:
+    rng = np.random.default_rng(3)
+    arrays, ids, found = [rng.standard_normal(7), rng.standard_normal(40)], rng.integers(0, 7, 40), []
+    for where in ("cpu", "cuda"):
+        x, y = (mg.tensor(a, device=where, requires_grad=True) for a in arrays)
+        z = REPEATED[name](x, mg.tensor(ids, device=where), y)
+        (z * z).sum().backward()
+        found.append([numpy_of(a) for a in (z, x.grad, y.grad)])
+    for on_cpu, on_cuda in zip(*found, strict=True):
+        np.testing.assert_allclose(on_cuda, on_cpu, rtol=1e-13, atol=1e-14)
 
 
 # ------------------------------------------------------------------------------------------------- nobody waits unasked
@@ -212,6 +244,13 @@ def test_ids_that_only_the_gpu_knows_are_named_at_the_next_copy(name: str) -> No
     mg.cuda.synchronize()
 
 
+def test_ids_that_only_the_gpu_knows_may_count_from_the_end() -> None:
+    table = mg.zeros(5, 2, requires_grad=True)
+    with nobody_waits():
+        table[mg.tensor([1, 2]) - mg.tensor([0, 3])].sum().backward()
+    assert table.grad.tolist() == [[0, 0], [1, 1], [0, 0], [0, 0], [1, 1]]
+
+
 def test_ids_that_were_changed_since_their_copy_are_looked_at_again() -> None:
     ids = mg.from_numpy(np.array([0, 1])).to("cuda")
     ids.add_(6)
@@ -258,6 +297,18 @@ def test_the_default_device_is_for_new_tensors_only() -> None:
     ]
     made += [mg.nn.Linear(1, 1).weight, mg.nn.Embedding(1, 1).weight, mg.randperm(3), mg.full((1,), 2), mg.empty(1)]
     assert {str(t.device) for t in made} == {"cuda:0"}
+
+
+def test_a_model_generates_where_it_is() -> None:
+    """In two pieces, so that the second asks for a mask that is not square."""
+    for where in ("cpu", "cuda"):
+        model = GPT(CONFIG).to(where).eval()
+        ids = mg.tensor([[1, 2, 3, 4]], device=where)
+        with mg.no_grad():
+            cache = KVCache(CONFIG)
+            pieces = [model(ids[:, :2], cache), model(ids[:, 2:], cache)]
+            np.testing.assert_allclose(numpy_of(mg.cat(pieces, dim=1)), numpy_of(model(ids)), rtol=1e-4, atol=1e-5)
+        assert str(model.generate(ids, 3).device) == ("cpu" if where == "cpu" else "cuda:0")
 
 
 def test_a_module_and_its_optimizer_move_together() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
+import math
 import threading
 import tracemalloc
 import weakref
@@ -1847,3 +1849,13 @@ def test_an_input_that_was_not_used_may_have_zeros_for_a_gradient() -> None:
         gx, gy = t.autograd.grad((x * 2).sum(), [x, y], only_inputs=True, materialize_grads=True)
         assert gx.tolist() == [2, 2] and gy.tolist() == [0, 0, 0]
         assert t.autograd.grad((x * 2).sum(), [y], None, False, False, True, True) == (None,)
+
+
+def test_a_number_leaves_as_pythons() -> None:
+    """Wherever Python wants a number of its own: CuPy's arrays of no dimensions are none."""
+    x, i = mg.tensor([[0.125, 2.5]]), mg.tensor(1)
+    assert [4, 5, 6][i] == 5 and list(range(i)) == [0] and list(range(mg.tensor([2]))) == [0, 1]
+    assert 2.5 in x and mg.tensor(2.5) in x and 3 not in x
+    assert round(x[0, 0].item(), 2) == 0.12 and json.dumps([x[0, 1].item(), i.item()]) == "[2.5, 1]"
+    assert {i.item(): "one"}[1] == "one" and f"{x[0, 1]:.2f}" == "2.50" and math.sqrt(mg.tensor(4.0)) == 2
+    assert type(x.sum().item()) is float and type(i.item()) is int and type((i > 0).item()) is bool

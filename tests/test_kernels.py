@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -244,6 +244,7 @@ FEW = 12  # ulp of the unit
 
 @on_gpu
 @pytest.mark.parametrize("name", CASES)
+@example(shape=(3, 5), seed=0, dtype="float32", contiguous=False)
 @given(shape=SHAPES, seed=SEEDS, dtype=st.sampled_from(["float32", "float64"]), contiguous=st.booleans())
 def test_a_kernel_computes_its_array_form(
     name: str, shape: tuple[int, ...], seed: int, dtype: str, contiguous: bool
@@ -324,6 +325,15 @@ def test_an_id_that_is_no_class_reads_no_memory_of_others() -> None:
 
 
 @on_gpu
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmax_and_losses"])
+def test_rows_far_below_zero(name: str) -> None:
+    """Whole numbers, whose differences are exact: only these count."""
+    x = np.random.default_rng(0).integers(-9, 9, (4, 37)).astype(np.float64)
+    others = [np.array([1, 36, 0, 5]), np.ones(4)] if name == "softmax_and_losses" else []
+    same_bits(*(results(CASES[name].kernel, to_gpu([y, *others])) for y in (x - 1024, x)))
+
+
+@on_gpu
 def test_more_rows_than_blocks_that_sum_them_up() -> None:
     g = np.random.default_rng(0).integers(-8, 9, (5000, 3)).astype(np.float32)  # whole numbers: sums are exact
     arguments = [g, g[::-1].copy(), np.ones(5000, np.float32), None, False, False, True, True]
@@ -342,6 +352,14 @@ def test_scatter_add_is_the_sequential_sum_bit_for_bit(
     expected = np.zeros((rows, shape[-1]), np.float64 if dtype == "float64" else np.float32)
     np.add.at(expected, index, y)
     same_bits(results(partial(backend.scatter_add, rows=rows), to_gpu([y, index])), [expected.astype(dtype)])
+
+
+@on_gpu
+def test_products_are_rounded_before_they_are_added() -> None:
+    """Where NVRTC fuses a product and a sum no emulator shows it: what the kernels are compiled with says so."""
+    cupy = sys.modules["cupy"]
+    kernel = backend.compiled(cupy, "minigrad_segment_sum", backend._SEGMENT_SUM, np.dtype(np.float32))
+    assert "--fmad=false" in kernel.options
 
 
 @on_gpu

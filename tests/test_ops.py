@@ -1065,7 +1065,9 @@ def check_values(code: str, names: Names) -> None:
     f, inputs = program(code, names)
     ours, theirs = (f(library, *[as_leaf(library, x) for x in inputs]) for library in (mg, torch))
     assert_alike(ours, theirs)
-    assert not any(getattr(y, "requires_grad", False) for y in (ours if isinstance(ours, tuple) else [ours])), code
+    found = [y for y in (ours if isinstance(ours, tuple) else [ours]) if isinstance(y, mg.Tensor)]
+    assert not any(y.requires_grad for y in found), code
+    assert all(y.device.type == mg.get_default_device().type for y in found), code
 
 
 @each("code, strategy", WITHOUT_GRADIENT)

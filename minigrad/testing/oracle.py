@@ -42,7 +42,7 @@ def check_against_torch(
 ) -> bool:
     """f on minigrad's tensors does what torch_f does on torch's.
 
-    Compared are the values, with shapes, dtypes and requires_grad; all gradients under one random cotangent per value, when they
+    Compared are the values, with shapes, dtypes and requires_grad, on the inputs' device; all gradients under one random cotangent per value, when they
     are recorded and when not; and the gradients, by inputs and cotangents, of the gradients' product with random directions.
     Beside this nothing may write into an input or a cotangent, no gradient may share memory with anything, backward must
     free the graph, and dropping the values must drop it, without waiting for the garbage collector.
@@ -77,6 +77,7 @@ def check_against_torch(
         ours = _Run(autograd, f, inputs)
     theirs = _Run(torch.autograd, torch_f, copies)
     _same_values(ours.values, theirs.values, exact, tolerance)
+    _same_device("a value", ours.values, inputs)
 
     draw = np.random.default_rng(seed)
     cotangents = [_random(draw, numpy_of(y), exact) for y in theirs.values if getattr(y, "requires_grad", False)]
@@ -88,6 +89,7 @@ def check_against_torch(
     named += [(f"cotangent {i}", g) for i, g in enumerate(gs)]
     with _unwritten(named):
         ours.differentiate(gs, [_ours(u, False) for u in directions], second_order)
+    _same_device("a gradient", ours.first + ours.second, inputs)
     inputs_named = [f"input {i}" for i in names]
     _same_gradients("gradient of", inputs_named, ours.first, theirs.first, exact, tolerance)
     if second_order:
@@ -176,6 +178,13 @@ def _same_values(ours: list[Any], theirs: list[Any], exact: bool, tolerance: dic
                 raise AssertionError(f"{what}: requires_grad is {a.requires_grad}, in torch {b.requires_grad}")
         elif isinstance(a, Tensor) or a != b:
             raise AssertionError(f"{what}: minigrad gives {a!r}, torch {b!r}")
+
+
+def _same_device(what: str, results: list[Any], inputs: list[Any]) -> None:
+    here = {x.device for x in inputs if isinstance(x, Tensor)}
+    for y in results:
+        if here and isinstance(y, Tensor) and y.device not in here:
+            raise AssertionError(f"{what} is on {y.device}, the inputs are on {', '.join(map(str, here))}")
 
 
 def _same_gradients(
