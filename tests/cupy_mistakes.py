@@ -1,11 +1,12 @@
 """Mistakes of people who think in NumPy, put into the engine one by one: do the tests notice, without a GPU?
 
-    python tests/cupy_mistakes.py                          # all of them; what caught each, and at the end how many were caught
+    python tests/cupy_mistakes.py                          # all of them: what caught each, and how many were caught
     python tests/cupy_mistakes.py --backend fakecupy       # without the emulator, which then need not be built
     python tests/cupy_mistakes.py --only add.at            # those with this in their name
 
-Each mistake is one edit of a copy of the package, and is right on NumPy: the tests named beside it pass there. They are run on the
-fake of CuPy and, where it notices nothing, on the emulator, and the lint reads the file. Before, without a mistake, all must pass.
+Each mistake is one edit of a copy of the package, and is right on NumPy: the tests named beside it pass there. They are run
+on the fake of CuPy and, where it notices nothing, on the emulator, and the lint reads the file. Before, without a mistake,
+all of them must pass.
 """
 
 from __future__ import annotations
@@ -273,7 +274,8 @@ MISTAKES = [
         "a[i] += v in scatter_add",
         "backend.py",
         "    if xp is not np:\n        return _segment_sum(y, index, rows)\n    out",
-        "    if xp is not np:\n        out = xp.zeros((rows, *y.shape[1:]), dtype=y.dtype)\n        out[index] += y\n        return out\n    out",
+        "    if xp is not np:\n        out = xp.zeros((rows, *y.shape[1:]), dtype=y.dtype)\n"
+        "        out[index] += y\n        return out\n    out",
         f"{V}[F.embedding(ids, w)]",
     ),
     Mistake(
@@ -387,7 +389,8 @@ MISTAKES = [
         "a loop over tolist()",
         "backend.py",
         "return table.take(asarray(index, like=table), axis=0)",
-        "return namespace(table).stack([table[i] for i in index.reshape(-1).tolist()]).reshape(*index.shape, *table.shape[1:])",
+        "rows = namespace(table).stack([table[i] for i in index.reshape(-1).tolist()])\n"
+        "    return rows.reshape(*index.shape, *table.shape[1:])",
         f"{WAITS_NOT}[an index that is a tensor]",
     ),
     # ------------------------------------------------------------------------------------------------- which device
@@ -560,8 +563,7 @@ class Copy:
             print(json.dumps([bool(lint(source, path)) for path, source in sources]))
             return 0
 
-        failed, text = end(*self.start(work, "lint"))
-        return json.loads(text.splitlines()[-1])
+        return json.loads(end(*self.start(work, "lint"))[1].splitlines()[-1])
 
 
 def end(child: int, output: Path) -> tuple[bool, str]:
@@ -592,22 +594,28 @@ def passes_without_mistakes(copy: Copy, seeded: Sequence[Mistake], backends: Seq
     return not any(copy.lint([(m.file, (ROOT / "minigrad" / m.file).read_text(encoding="utf-8")) for m in seeded]))
 
 
-def noticed(copy: Copy, m: Mistake, wrong: str, backends: Sequence[str]) -> list[str]:
-    """Which backends notice, by the tests beside it: "numpy" should not; the emulator is asked where the fake does not."""
+def noticed(copy: Copy, m: Mistake, wrong: str, backends: Sequence[str]) -> dict[str, str]:
+    """Who notices, by the tests beside it, and what they say: "numpy" should not; the emulator is asked where the fake does not."""
     original, edited = ROOT / "minigrad" / m.file, copy.root / "minigrad" / m.file
     edited.write_text(wrong, encoding="utf-8")
     tests = tests_of(m)
-    by = []
-    running = {} if m.test.startswith(ON_A_DEVICE) else {"numpy": copy.test("numpy", tests)}
+    by = dict[str, str]()
+
+    def ended(backend: str, child: tuple[int, Path]) -> None:
+        failed, text = end(*child)
+        if failed:
+            says = re.search(r"^(?:E +| *_*Error: )(.*)", text, re.MULTILINE)
+            by[backend] = says[1] if says else "it crashed"
+
+    numpy = None if m.test.startswith(ON_A_DEVICE) else copy.test("numpy", tests)  # beside the others
     try:
         for backend in backends:
-            if "fakecupy" not in by and (backend == "cupysim" or not m.test.startswith("test_kernels.py")):
-                if end(*copy.test(backend, tests))[0]:
-                    by.append(backend)
+            without_kernels = backend == "fakecupy" and m.test.startswith("test_kernels.py")
+            if not by and not without_kernels:
+                ended(backend, copy.test(backend, tests))
     finally:
-        for backend, child in running.items():
-            if end(*child)[0]:
-                by.append(backend)
+        if numpy is not None:
+            ended("numpy", numpy)
         shutil.copy2(original, edited)
     return by
 
@@ -641,13 +649,15 @@ def main() -> int:
                 print(f"STALE   {m.name}: minigrad/{m.file} has {before.count(m.right)} times {m.right!r}")
                 continue
             try:
-                by = ["lint"] * lint + noticed(copy, m, after, backends)
+                by = noticed(copy, m, after, backends)
             except RuntimeError as error:
                 print(f"BROKEN  {m.name}: {error}")
                 continue
-            on_numpy = "numpy" in by
-            score.update([*by, *(["caught"] if by and not on_numpy else [])])
-            print("NUMPY  " if on_numpy else "caught " if by else "MISSED ", f"{m.name:50}", *by, flush=True)
+            on_numpy = "numpy" in by  # then it is no mistake of this kind
+            names = ["lint"] * lint + list(by)
+            score.update([*names, *(["caught"] if names and not on_numpy else [])])
+            mark = "NUMPY  " if on_numpy else "caught " if names else "MISSED "
+            print(mark, f"{m.name:48}", f"{', '.join(names):15}", *(why[:70] for why in by.values()), flush=True)
     print(
         f"caught {score['caught']} of {len(seeded)} seeded mistakes (lint {score['lint']}, fake {score['fakecupy']}, "
         f"emulator {score['cupysim']}), {time.perf_counter() - start:.0f} s"

@@ -42,10 +42,11 @@ def check_against_torch(
 ) -> bool:
     """f on minigrad's tensors does what torch_f does on torch's.
 
-    Compared are the values, with shapes, dtypes and requires_grad, on the inputs' device; all gradients under one random cotangent per value, when they
+    Compared are the values, with shapes, dtypes and requires_grad; all gradients under one random cotangent per value, when they
     are recorded and when not; and the gradients, by inputs and cotangents, of the gradients' product with random directions.
-    Beside this nothing may write into an input or a cotangent, no gradient may share memory with anything, backward must
-    free the graph, and dropping the values must drop it, without waiting for the garbage collector.
+    Beside this all results must be on the inputs' device, nothing may write into an input or a cotangent, no gradient may
+    share memory with anything, backward must free the graph, and dropping the values must drop it, without waiting for the
+    garbage collector.
 
     Args:
         f, torch_f: take the inputs as tensors of their library, return a tensor or several (or, in both, something else).
