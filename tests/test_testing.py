@@ -934,7 +934,7 @@ def plus(x, y):
     return x + y
 
 
-ZEROS = np.zeros((2, 3))
+ZEROS = mg.zeros(2, 3, dtype=mg.float64)
 KINDS = {"writes": "writ|changed", "returns": "memory", "stores": "cycle", "keeps": "alive"}
 UNHYGIENIC = {
     "writes into its input": (make_op("Writes", writes_first_entry, square_gradient), square, [X]),
@@ -960,7 +960,7 @@ UNHYGIENIC = {
         [X],
     ),
     "returns an array that it keeps and calls it fresh": (
-        make_op("Floor", lambda op, x: np.floor(x), lambda op, g: (mg.from_numpy(ZEROS),), fresh=True),
+        make_op("Floor", lambda op, x: np.floor(x), lambda op, g: (ZEROS.detach(),), fresh=True),
         lambda x: x.floor(),
         [X],
     ),
