@@ -277,6 +277,12 @@ def test_mixed_devices_are_refused_naming_both_and_nothing_is_moved() -> None:
                 f(*pair)
     with pytest.raises(RuntimeError, match="cuda:0"):
         mg.nn.Linear(2, 2)(y)
+    q = mg.ones(1, 2, 4)
+    for mask in (mg.ones(2, 2, device="cpu"), mg.ones(2, 2, dtype=mg.bool, device="cpu")):
+        with pytest.raises(RuntimeError, match=r"cuda:0.*cpu"):
+            F.scaled_dot_product_attention(q, q, q, attn_mask=mask)
+        with pytest.raises(RuntimeError, match=r"cpu.*cuda:0"):
+            F.scaled_dot_product_attention(*[q.cpu()] * 3, attn_mask=mask.to("cuda"))
     with pytest.raises(RuntimeError, match="cuda:0"):
         F.embedding(mg.tensor([1], device="cpu"), mg.ones(2, 2))
 

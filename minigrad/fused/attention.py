@@ -53,7 +53,8 @@ class Attention(Fused):
 
     @quiet
     def forward(self, q: Array, k: Array, v: Array, bias: Array | None) -> Array:
-        xp, hidden, keep = namespace(q), self.__dict__.pop("hidden"), self.__dict__.pop("keep")
+        hidden, keep = self.__dict__.pop("hidden"), self.__dict__.pop("keep")
+        xp = namespace(q, k, v, bias, hidden, keep)
         p = (q * self.scale) @ k.swapaxes(-1, -2)
         if bias is not None:
             p += bias
