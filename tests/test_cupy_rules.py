@@ -413,7 +413,6 @@ x = cp.zeros(3, 'f8'); cp.add.at(x, i, a[0, :2]); x -> float64 [0., 1., 0.]
 x = cp.zeros(3, 'i4'); cp.add.at(x, i, 1.5); x -> int32 [1, 1, 0]
 x = cp.zeros(3, 'i2'); cp.add.at(x, i, 1); x -> TypeError: cupy.add.at only supports
 x = cp.zeros(3, '?'); cp.add.at(x, i, True); x -> TypeError: cupy.add.at only supports
-x = cp.zeros(3, 'F'); cp.add.at(x, i, 1); x -> TypeError: cupy.add.at only supports
 x = cp.zeros((2, 3), 'f4'); cp.add.at(x, (i, cp.asarray([1, 1])), 2); x -> float32 [[0., 2., 0.], [0., 2., 0.]]
 x = cp.zeros(3, 'f4'); cp.subtract.at(x, i, 1); x -> TypeError: cupy.subtract.at only supports
 x = cp.zeros(3, 'i4'); cp.subtract.at(x, i, 1); x -> int32 [-1, -1,  0]

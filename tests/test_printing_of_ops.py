@@ -73,7 +73,7 @@ t.tensordot(x, w, 1) | t.block_diag(x, v) | t.combinations(v) | t.cartesian_prod
 x.scatter_reduce(1, j, x, 'sum') | x.scatter_reduce(1, j, x, 'amax') | x.scatter_reduce(1, j, x, 'mean') | t.var_mean(x) | t.std_mean(x, 0)
 x.index_put((i,), x[0]) | x.index_put((i,), x[0], accumulate=True)
 x.sum_to_size(1, 3) | (x * 2).squeeze_(0) | (x * 2).unsqueeze_(0) | (x * 2).t_()
-(x * 2).squeeze_() | (x * 2).transpose_(0, 1) | (x * 2).expm1_() | (x * 2).sign_()
+(x * 2).squeeze_() | (x * 2).transpose_(0, 1) | (x * 3).expm1_() | (x * 2).sign_()
 (x * 2).cumsum_(0)
 x.type() | t.FloatTensor([1])
 t.addmm(w[0], x, w) | x.isclose(x) | x.count_nonzero() | t.where(x > 1) | x.new_zeros(2) | t.tril_indices(2, 2)

@@ -16,14 +16,14 @@ import pytest
 
 import minigrad as mg
 
+pytestmark = pytest.mark.cpu_only("programs of their own, on the CPU; test_cuda.py runs them on the device cuda")
+
 ROOT = Path(__file__).parents[1]
 TINY = """
 import sys
 sys.path.insert(0, {examples!r})
 import train_gpt
 from minigrad.gpt import GPTConfig
-
-pytestmark = pytest.mark.cpu_only("programs of their own, on the CPU; test_cuda.py runs them on the device cuda")
 train_gpt.SIZES["nano"] = train_gpt.Size(GPTConfig(0, 8, 16, 2, 2, drop_rate=0.2), batch_size=4, steps=12, lr=1e-2)
 train_gpt.main(sys.argv[1:])
 """

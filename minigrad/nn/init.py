@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import warnings
 
-from ..backend import namespace
+import numpy as np
+
+from ..backend import asarray, to_numpy
 from ..grad_mode import no_grad
 from ..ops.creation import empty_like, eye
 from ..ops.selection import where
@@ -169,9 +171,9 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
         raise ValueError(f"Only tensors with 2 or more dimensions are supported, got {tensor.ndim}")
     if not tensor.numel():
         return tensor
-    normals = empty_like(tensor).normal_(generator=generator).array.reshape(len(tensor), -1)
+    # on the host, where the numbers are drawn: the same matrix on every device
+    normals = to_numpy(empty_like(tensor).normal_(generator=generator).array).reshape(len(tensor), -1)
     wide = normals.shape[0] < normals.shape[1]
-    xp = namespace(normals)
-    q, r = xp.linalg.qr(normals.T if wide else normals)
-    q *= xp.sign(xp.diag(r))
-    return tensor.copy_(wrap((q.T if wide else q).reshape(tensor.shape) * gain))
+    q, r = np.linalg.qr(normals.T if wide else normals)
+    q *= np.sign(np.diag(r))
+    return tensor.copy_(wrap(asarray((q.T if wide else q).reshape(tensor.shape) * gain, like=tensor.array)))
