@@ -326,3 +326,11 @@ def test_an_empty_tensor_in_cat_has_an_empty_gradient(shapes: list[tuple[int, ..
         gradients.append(t.autograd.grad(y, xs, t.ones_like(y)))
     for ours, theirs in zip(*gradients, strict=True):
         same(ours, theirs, exact=True)
+
+
+def test_weighted_bincount_adds_in_order_in_the_weights_own_type() -> None:
+    weights = np.float32([1, 1, 1, 1, 1, 1]) / 7
+    ours, theirs = (
+        lib.bincount(lib.tensor([1] * 6), lib.tensor(weights)) for lib in (mg, torch)
+    )  # summed in float64 and then rounded it is 1 ulp less
+    same(ours, theirs, exact=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, asarray, namespace, to_numpy
+from ..backend import Array, asarray, namespace, scatter_add, to_numpy
 from ..dtypes import int32, int64
 from ..tensor import Tensor, axis_of, wrap
 from .arrange import movedim
@@ -273,8 +273,11 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
     xp = namespace(x.array) if weights is None else namespace(x.array, weights.array)
     if not x.numel():
         return wrap(xp.zeros(minlength, dtype=int64.numpy))
-    counts = xp.bincount(x.array.astype(np.int64), None if weights is None else weights.array, minlength)
-    return wrap(counts.astype(np.float32) if weights is not None and weights.array.dtype == np.float32 else counts)
+    ids = x.array.astype(np.int64)
+    if weights is None:
+        return wrap(xp.bincount(ids, minlength=minlength))
+    kind = np.float32 if weights.array.dtype == np.float32 else np.float64
+    return wrap(scatter_add(weights.array.astype(kind), ids, max(int(ids.max()) + 1, minlength)))
 
 
 def searchsorted(
