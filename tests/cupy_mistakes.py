@@ -180,8 +180,8 @@ MISTAKES = [
     Mistake(
         "np.array of 0-d results",
         "nn/utils/__init__.py",
-        "norms = xp.stack([xp.asarray(_norm(a, p), dtype=kind) for a in arrays])",
-        "norms = np.array([_norm(a, p) for a in arrays], dtype=kind)",
+        "each = xp.stack([xp.asarray(_norm(a, p), dtype=kind) for a in arrays])",
+        "each = np.array([_norm(a, p) for a in arrays], dtype=kind)",
         "test_nn_utils.py::test_clip_grad_norm",
     ),
     Mistake(
