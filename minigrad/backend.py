@@ -43,6 +43,7 @@ def namespace(*arrays: Any) -> Any:
         RuntimeError: some arrays are on the CPU and others on a GPU.
     """
     found: Any = None
+    first: Any = None
     for a in arrays:
         if isinstance(a, np.ndarray):
             module: Any = np
@@ -51,8 +52,8 @@ def namespace(*arrays: Any) -> Any:
         else:
             continue
         if found is None:
-            found = module
-        elif found is not module:
+            found, first = module, a
+        elif found is not module or (module is not np and a.device.id != first.device.id):
             places = " and ".join(str(device_of(b)) for b in arrays if is_array(b))
             raise RuntimeError(
                 f"Expected all tensors to be on the same device, but found {places}: "
@@ -81,7 +82,7 @@ def to_device(array: Array, where: device) -> Array:
     if where.type == "cpu":
         return to_numpy(array)
     cupy = module_for(where)
-    with cupy.cuda.Device(where.index or 0):
+    with cupy.cuda.Device(where.index):  # without an index, the one in use
         return cupy.asarray(array)
 
 
@@ -106,8 +107,8 @@ def _cupy() -> ModuleType:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
             raise BackendUnavailable(
-                "device 'cuda' needs CuPy, which is not installed: pip install 'minigrad[cuda13]' (driver 580 or newer) "
-                "or 'minigrad[cuda12]'"
+                "device 'cuda' needs CuPy, which is not installed: pip install 'cupy-cuda13x[ctk]' (minigrad's extra cuda13; "
+                "driver 580 or newer) or 'cupy-cuda12x[ctk]' (cuda12)"
             ) from None
         raise BackendUnavailable(
             f"CuPy is installed but cannot be imported: {type(error).__name__}: {error}"
@@ -123,10 +124,11 @@ def _cupy() -> ModuleType:
     try:
         square = cupy.arange(4, dtype="f4").reshape(2, 2)
         float((square @ square).sum())
-    except (ImportError, RuntimeError, MemoryError) as error:
+    except Exception as error:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
         raise BackendUnavailable(
-            f"a GPU is present but CuPy cannot use it ({reason}). If a CUDA library is missing: pip install 'cupy-cuda13x[ctk]'"
+            f"a GPU is present but CuPy cannot use it ({reason}). If a CUDA library is missing: "
+            "pip install 'cupy-cuda13x[ctk]', or 'cupy-cuda12x[ctk]'"
         ) from error
     _cupy.module = cupy  # type: ignore[attr-defined]
     return cupy
@@ -180,7 +182,14 @@ def check_later(ids: Array, low: int, high: int, error: Callable[[np.ndarray], E
     The ids, being on the GPU, may not be known yet. A flag is computed beside the work that uses them, which an id out of
     range does not hurt, as CuPy wraps it around; the next copy to the host reads the flag first.
     """
-    _unread.append((((ids < low) | (ids >= high)).any(), lambda: error(ids.get())))
+
+    def found() -> Exception:
+        host = ids.get()
+        if ((host < low) | (host >= high)).any():
+            return error(host)
+        return IndexError(f"ids outside [{low}, {high}) were looked up, and have been changed in place since")
+
+    _unread.append((((ids < low) | (ids >= high)).any(), found))
     if len(_unread) >= 1000:
         settle()
 
@@ -191,11 +200,12 @@ _unread: list[tuple[Array, Callable[[], Exception]]] = []
 
 def settle() -> None:
     """Wait for the GPU, and raise the first error that check_later has put off."""
-    while _unread:
-        wrong, error = _unread.pop(0)
-        if bool(wrong):
-            _unread.clear()
-            raise error()
+    if _unread:
+        flags, errors = zip(*_unread, strict=True)
+        _unread.clear()
+        for wrong, error in zip(namespace(*flags).stack(flags).get(), errors, strict=True):
+            if wrong:
+                raise error()
 
 
 # ------------------------------------------------------------------------------------------- gather and scatter-add of rows
@@ -372,5 +382,6 @@ def _segment_sum(y: Array, index: Array, rows: int) -> Array:
     if out.size:
         kernel = compiled(cupy, "minigrad_segment_sum", _SEGMENT_SUM, out.dtype)
         arguments = (cupy.ascontiguousarray(y), order, start, out, np.int64(rows), np.int64(out.size // rows))
-        kernel(((out.size + 127) // 128,), (128,), arguments)
+        with y.device:
+            kernel(((out.size + 127) // 128,), (128,), arguments)
     return out

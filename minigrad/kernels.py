@@ -93,7 +93,8 @@ def by_rows(cuda: str) -> Callable[[F], F]:
             inputs = [p.value(xp, a, dtype) for p, a in zip(given, arguments, strict=True)]
             outputs = [(xp.zeros if p.at == "j" else xp.empty)(shapes[p.at], dtype=dtype) for p in made]
             kernel = compiled(xp, _kernel_name(f), source, dtype)
-            kernel((blocks,), (threads,), (*inputs, *outputs, np.int64(rows), np.int64(size)))
+            with x.device:
+                kernel((blocks,), (threads,), (*inputs, *outputs, np.int64(rows), np.int64(size)))
             results = [y.sum(axis=0) if p.at == "j" else y for p, y in zip(made, outputs, strict=True)]
             results = [y.astype(x.dtype, copy=False) for y in results]
             return results if len(results) > 1 else results[0]

@@ -27,12 +27,16 @@ else:
 
 
 class Memory:
-    """A piece of memory: how often it was written in place. What an op saved before is not what it would find now."""
+    """A piece of memory: how often it was written in place. What an op saved before is not what it would find now.
 
-    __slots__ = ("writes",)
+    Through `.data`, it may also be written without being counted.
+    """
+
+    __slots__ = ("uncounted", "writes")
 
     def __init__(self, writes: int = 0) -> None:
         self.writes = writes
+        self.uncounted = False
 
 
 class Version:
@@ -288,7 +292,7 @@ class Tensor(TensorMethods):
     @property
     def data(self) -> Tensor:
         """The same memory without history. Writes to it go unseen by backward, by design: prefer no_grad and in-place methods."""
-        self.version()  # from now on the memory is shared
+        self.version().memory.uncounted = True
         return wrap(self.array)
 
     @data.setter
@@ -323,8 +327,11 @@ class Tensor(TensorMethods):
 
     def extent(self) -> tuple[int, int] | None:
         """The smallest and the largest of these integers, or None where they are only known on a GPU."""
-        if self._extent is not None and self._extent[1] == self.version().writes:
-            return self._extent[0]
+        if self._extent is not None:
+            known, writes = self._extent
+            memory = self.version().memory
+            if memory.writes == writes and not memory.uncounted:
+                return known
         return backend.extent(self.array)
 
     def written(self) -> None:

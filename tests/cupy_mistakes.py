@@ -344,8 +344,8 @@ MISTAKES = [
     Mistake(
         "if ignored.any()",
         "fused/cross_entropy.py",
-        "if namespace(ignored) is not np or ignored.any():",
-        "if ignored.any():",
+        "some = known is None or known[0] <= ignore_index <= known[1]",
+        "some = bool(ignored.any())",
         f"{WAITS_NOT}[cross_entropy]",
     ),
     Mistake(

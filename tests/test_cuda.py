@@ -259,6 +259,43 @@ def test_ids_that_were_changed_since_their_copy_are_looked_at_again() -> None:
         mg.cuda.synchronize()
 
 
+def test_a_view_may_hold_less_than_the_whole() -> None:
+    pairs = mg.tensor([[0, 7], [1, 9]])
+    F.embedding(pairs[:, 0], mg.ones(3, 2))
+    mg.cuda.synchronize()
+    with pytest.raises(IndexError, match=r"= 9, but the table has rows 0\.\.8"):
+        F.embedding(pairs[:, 1], mg.ones(9, 2))
+
+
+def test_ids_that_were_written_through_data_are_looked_at_again() -> None:
+    ids = mg.tensor([0, 1])
+    ids.data[0] = 99
+    F.embedding(ids, mg.ones(3, 2))
+    with pytest.raises(IndexError, match="99"):
+        mg.cuda.synchronize()
+
+
+def test_ids_that_are_gone_when_their_error_comes() -> None:
+    ids = mg.tensor([0, 1]) + 5
+    F.embedding(ids, mg.ones(3, 2))
+    ids.fill_(0)
+    with pytest.raises(IndexError, match=r"outside \[0, 3\)"):
+        mg.cuda.synchronize()
+
+
+def test_ids_back_on_the_cpu_are_looked_at() -> None:
+    ids = mg.tensor([0, 1]).cpu()
+    ids.numpy()[0] = 99
+    with pytest.raises(IndexError, match="99"):
+        F.embedding(ids, mg.ones(3, 2, device="cpu"))
+
+
+def test_targets_from_the_host_need_no_flag() -> None:
+    for target in (mg.tensor([[1, 2], [0, 4]]), mg.from_numpy(np.array([[1, 2], [0, 4]])).to("cuda")):
+        F.cross_entropy(mg.rand(4, 5), target.flatten())
+        assert not backend._unread
+
+
 def test_flags_do_not_pile_up() -> None:
     ids = mg.tensor([0, 1]) + 0
     for _ in range(1005):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ops.creation import as_tensor, tensor
+from ..ops.creation import as_tensor, from_numpy, tensor
 from ..ops.shape import stack
 from ..random import Generator, default_generator
 from ..tensor import Tensor
@@ -34,7 +34,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
         case Tensor():
             return stack(list(batch))
         case np.ndarray() if first.dtype.kind in "biuf":
-            return stack([as_tensor(x) for x in batch])
+            return as_tensor(stack([from_numpy(x) for x in batch]))
         case np.bool_() | np.number():
             return as_tensor(np.array(batch))
         case float():

@@ -222,7 +222,12 @@ def _rows_and_targets(
     rows = Reshape.apply(input, to=(target.numel(), classes))
     ids: Index = Reshape.apply(target, to=(target.numel(),))
     ignored = array_of(ids) == ignore_index
-    if namespace(ignored) is not np or ignored.any():  # a GPU is not asked, only told
+    if namespace(ignored) is np:
+        some = bool(ignored.any())
+    else:  # a GPU is not asked
+        known = ids.extent()
+        some = known is None or known[0] <= ignore_index <= known[1]
+    if some:
         ids = namespace(ignored).where(ignored, 0, array_of(ids))
 
     def out_of_bounds(ids: np.ndarray) -> IndexError:

@@ -86,7 +86,7 @@ def to(
         there, here = dtypes.device(device), x.device
         if there.type != here.type or there.index not in (None, here.index):
             y = ToDevice.apply(y, to=there)
-            if x.array.dtype.kind in "iu" and x.numel() and (known := x.extent()) is not None:
+            if there.type != "cpu" and x.array.dtype.kind in "iu" and x.numel() and (known := x.extent()) is not None:
                 y._extent = (known, 0)  # looked up now, while the host knows them
     if kind is not None:
         y = cast(y, kind)

@@ -138,11 +138,16 @@ def check_range(index: Index, low: int, high: int, error: Callable[[np.ndarray],
     if not ids.size:
         return 0, 0
     known = index.extent() if isinstance(index, Tensor) else backend.extent(ids)
+    if known is not None and low <= known[0] and known[1] < high:
+        return known
     if known is None and low < high:
         backend.check_later(ids, low, high, error)
-    elif known is None or known[0] < low or known[1] >= high:
-        raise error(backend.to_numpy(ids))
-    return known
+        return None
+    host = backend.to_numpy(ids)  # of a view only the whole's extent is known, within which its own lies
+    smallest, largest = int(host.min()), int(host.max())
+    if smallest < low or largest >= high:
+        raise error(host)
+    return smallest, largest
 
 
 def _out_of_range(index: np.ndarray, shape: Sequence[int], name: str, from_end: bool) -> str:
