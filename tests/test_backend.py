@@ -27,7 +27,7 @@ from helpers import CPU
 from test_printing_of_ops import EXPRESSIONS, IN_PLACE, split
 
 import minigrad as mg
-from minigrad import backend, gpt
+from minigrad import backend, gpt, kernels
 
 PACKAGE = Path(mg.__file__).parent
 
@@ -191,6 +191,7 @@ def cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield sys.modules["cupy"]
         return
     monkeypatch.setattr(backend._cupy, "module", fakecupy.install(), raising=False)
+    monkeypatch.setattr(kernels, "fused_kernels", False)  # the fake has no compiler
     yield fakecupy.cupy
     fakecupy.uninstall()
 
