@@ -58,12 +58,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def nothing_put_off() -> Iterator[None]:
-    """An error that waits for the next copy to the host belongs to the test that caused it."""
-    yield
+def nothing_left_behind() -> Iterator[None]:
+    """An error that waits for the next copy to the host belongs to the test that caused it, and so does a default device."""
     import minigrad
 
+    before = minigrad.get_default_device()
+    yield
     minigrad.backend.settle()
+    now = minigrad.get_default_device()
+    minigrad.set_default_device(before)
+    assert now == before, f"this test left the default device {now} behind"
 
 
 @pytest.fixture

@@ -32,11 +32,12 @@ pytestmark = [  # the engine divides by no zero on the way; torch comments on co
 @pytest.fixture(autouse=True)
 def default_settings() -> Iterator[None]:
     """Whatever a row sets is set back."""
+    before = mg.get_default_device()
     yield
     for t in (mg, torch):
         t.set_default_dtype(t.float32)
         t.set_grad_enabled(True)
-    mg.set_default_device("cpu")
+    mg.set_default_device(before)
     torch.set_default_device(None)
 
 
@@ -372,7 +373,20 @@ entered(t.set_grad_enabled(False), lambda: t.set_grad_enabled(True))
 """)
 
 
-@pytest.mark.parametrize("code", [*VALUES, *MORE_OPS, *CREATED, *SETTINGS, *ENGINE])
+ABOUT_THE_CPU = re.compile(r"np\.|repr\(|'cpu'|a\.device|set_rng_state|y\.stride\(\)")
+
+
+def rows(codes: list[str]) -> Any:
+    """Run the test for every code; those that NumPy, a device's name or the memory's layout is in, on the CPU alone."""
+    on_cpu = pytest.mark.cpu_only(
+        "NumPy's arrays, which meet no GPU's tensors; a device's name; strides, which CuPy chooses"
+    )
+    return pytest.mark.parametrize(
+        "code", [pytest.param(c, id=c, marks=on_cpu if ABOUT_THE_CPU.search(c) else ()) for c in codes]
+    )
+
+
+@rows([*VALUES, *MORE_OPS, *CREATED, *SETTINGS, *ENGINE])
 def test_gives_what_torch_gives(code: str) -> None:
     assert_alike(run(mg, code), run(torch, code))
 
@@ -417,12 +431,13 @@ a.reshape(-1, 4) ; a.reshape(-2, -1) ; t.ones(1).reshape(0, -1) ; t.randint(3) ;
 """)
 
 
-@pytest.mark.parametrize("code", ERRORS)
+@rows(ERRORS)
 def test_raises_what_torch_raises(code: str) -> None:
     with pytest.raises(Exception) as theirs:
         run(torch, code)
     with pytest.raises(Exception) as ours:
         run(mg, code)
+        mg.cuda.synchronize()  # where a GPU's errors show at the latest
     assert isinstance(ours.value, type(theirs.value)), f"{ours.value!r}, torch {theirs.value!r}"
 
 

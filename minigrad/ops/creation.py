@@ -89,7 +89,7 @@ def _from_lists(data: Any, dtype: Any) -> np.ndarray:
         return _stacked(data, dtype)
     try:
         array = np.array(data)
-    except (ValueError, RuntimeError):  # uneven; or NumPy met a tensor that requires grad
+    except (ValueError, RuntimeError, TypeError):  # uneven; or NumPy met a tensor that requires grad, or is on a GPU
         if not _has_tensors(data):
             _refuse(data)
             raise

@@ -170,7 +170,7 @@ def _add_scaled(name: str, x: Operand, y: Operand, alpha: Number) -> Tensor:
     x, y = operands(name, x, y)
     if isinstance(x, Tensor) and isinstance(y, Tensor) and x.array.dtype == np.float32:
         return named(name.title(), AddScaled.apply(x, y, alpha=alpha))
-    return named(name.title(), apply_binary(Add, name, x, mul(y, alpha)))
+    return named(name.title(), apply_binary(Add, name, x, mul(y, alpha) if isinstance(y, Tensor) else y * alpha))
 
 
 def _refuse_bool(name: str, *xs: Operand) -> None:
