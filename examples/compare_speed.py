@@ -108,11 +108,12 @@ def main() -> None:
         minigrad.set_default_device(options.device)
     except minigrad.BackendUnavailable as error:
         parser.error(str(error))
-    theirs_on = "cuda" if options.device == "cuda" and torch.cuda.is_available() else "cpu"
-    torch.set_default_device(theirs_on)
+    theirs = "cuda" if options.device == "cuda" and torch.cuda.is_available() else "cpu"
+    if theirs == "cuda":  # a default device, even the CPU, makes torch slower
+        torch.set_default_device(theirs)
+    devices = "" if options.device == "cpu" else f"minigrad on cuda, torch on {theirs}: "
     print(
-        f"minigrad on {options.device}, NumPy {np.__version__}; torch {torch.__version__} on {theirs_on}, "
-        f"{torch.get_num_threads()} threads; medians of {rounds} rounds"
+        f"{devices}NumPy {np.__version__}, torch {torch.__version__} on {torch.get_num_threads()} threads; medians of {rounds} rounds"
     )
     for length in (4, 256, 1024):
         contestants = {
@@ -123,8 +124,8 @@ def main() -> None:
         compare(f"embedding step, 8 x {length} tokens", rounds, contestants)
     tokens = np.random.default_rng(0).integers(0, ROWS, 200_000).tolist()
     ours = DataLoader(WindowDataset(tokens, 256, 16), batch_size=8, shuffle=True)
-    theirs = torch.utils.data.DataLoader(TorchWindows(tokens, 256, 16), batch_size=8, shuffle=True)
-    loaders = {"minigrad": one_pass(minigrad, ours), "torch": one_pass(torch, theirs)}
+    torchs = torch.utils.data.DataLoader(TorchWindows(tokens, 256, 16), batch_size=8, shuffle=True)
+    loaders = {"minigrad": one_pass(minigrad, ours), "torch": one_pass(torch, torchs)}
     compare(f"a pass over {len(ours.dataset):,} windows", rounds, loaders)
     compare(f"{ROWS * 768:,} normals", min(rounds, 3), {"minigrad": normals(minigrad), "torch": normals(torch)})
 
