@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -195,5 +196,5 @@ def test_a_hidden_synchronisation_is_seen():
 
 def test_nothing_is_installed_after_cupy():
     code = "import cupy; from cupy_without_gpu import emulator; emulator.install()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True)
     assert "cupy is imported already" in done.stderr
