@@ -168,6 +168,28 @@ def shares_memory(x: Array, y: Array) -> bool:
     return y is x or (y.base is not None and (y.base is x or y.base is x.base))
 
 
+@quiet
+def floor_divide(x: Array, y: Array) -> Array:
+    """⌊x / y⌋; of floats as NumPy and torch have it: exact however large, and nan for an infinite x."""
+    xp = namespace(x, y)
+    dtype = xp.result_type(x, y)
+    if xp is np or dtype.kind != "f":
+        return xp.floor_divide(x, y)
+    x, y = xp.asarray(x, dtype=dtype), xp.asarray(y, dtype=dtype)
+    rest = xp.fmod(x, y)
+    whole = xp.rint((x - rest) / y)
+    whole = xp.where((rest != 0) & ((rest < 0) != (y < 0)), whole - 1, whole)
+    return xp.where(y != 0, whole, x / y)
+
+
+def zero_where(x: Array, rows: Array) -> None:
+    """x[rows] = 0, in place, for a bool per row of x (N, D)."""
+    if (xp := namespace(x)) is not np:  # without asking the GPU which
+        xp.copyto(x, 0, where=rows[:, None])
+    elif rows.any():
+        x[rows] = 0
+
+
 # ------------------------------------------------------------------------------------------------- ids, and their range
 
 
@@ -217,28 +239,6 @@ deterministic = True
 def keeps_rows(array: Array) -> bool:
     """Whether a table's gradient is better kept as rows: not on a GPU, where to know which rows there are, one has to wait."""
     return isinstance(array, np.ndarray)
-
-
-@quiet
-def floor_divide(x: Array, y: Array) -> Array:
-    """⌊x / y⌋; of floats as NumPy and torch have it: exact however large, and nan for an infinite x."""
-    xp = namespace(x, y)
-    dtype = xp.result_type(x, y)
-    if xp is np or dtype.kind != "f":
-        return xp.floor_divide(x, y)
-    x, y = xp.asarray(x, dtype=dtype), xp.asarray(y, dtype=dtype)
-    rest = xp.fmod(x, y)
-    whole = xp.rint((x - rest) / y)
-    whole = xp.where((rest != 0) & ((rest < 0) != (y < 0)), whole - 1, whole)
-    return xp.where(y != 0, whole, x / y)
-
-
-def zero_where(x: Array, rows: Array) -> None:
-    """x[rows] = 0, in place, for a bool per row of x (N, D)."""
-    if (xp := namespace(x)) is not np:  # without asking the GPU which
-        xp.copyto(x, 0, where=rows[:, None])
-    elif rows.any():
-        x[rows] = 0
 
 
 def gather(table: Array, index: Array) -> Array:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gpu_report import unordered
 from helpers import numpy_of
 
 import minigrad as mg
@@ -161,7 +162,7 @@ WAITS_NOT: dict[str, Callable[[], Any]] = {
     "sort": lambda: mg.sort(mg.rand(5)),
     "clip_grad_value_": lambda: mg.nn.utils.clip_grad_value_([mg.ones(2, requires_grad=True)], 1.0),
     "a batch norm in training": lambda: F.batch_norm(mg.rand(4, 3), mg.zeros(3), mg.ones(3), training=True),
-    "use_deterministic_algorithms(False)": lambda: unordered(lambda: rows_step(mg.optim.Adam)),
+    "use_deterministic_algorithms(False)": lambda: without_order(lambda: rows_step(mg.optim.Adam)),
 }
 WAITS: dict[str, Callable[[], Any]] = {
     "item": lambda: mg.ones(1).item(),
@@ -177,18 +178,17 @@ WAITS: dict[str, Callable[[], Any]] = {
 }
 
 
-def unordered(f: Callable[[], Any]) -> Any:
-    mg.use_deterministic_algorithms(False)
-    try:
-        return f()
-    finally:
-        mg.use_deterministic_algorithms(True)
+def without_order(f: Callable[[], Any]) -> None:
+    with unordered():
+        f()
 
 
 @pytest.mark.parametrize("name", WAITS_NOT)
 def test_does_not_wait(name: str) -> None:
     with nobody_waits():
         WAITS_NOT[name]()
+        with pytest.raises(Exception, match=r"[Ss]ynchron"):  # who waits would be noticed
+            mg.ones(1).item()
 
 
 @pytest.mark.parametrize("name", WAITS)

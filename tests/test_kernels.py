@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from gpu_report import array_by_array
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -190,15 +190,6 @@ def test_every_function_with_a_kernel_is_a_case() -> None:
 # ------------------------------------------------------------------------------------------------------ how they are called
 
 
-@contextmanager
-def array_forms() -> Iterator[None]:
-    before, kernels.fused_kernels = kernels.fused_kernels, False
-    try:
-        yield
-    finally:
-        kernels.fused_kernels = before
-
-
 def to_gpu(arguments: Arrays, contiguous: bool = True) -> list[Any]:
     """On the GPU; an array that came twice does so again."""
     cupy = sys.modules["cupy"]
@@ -255,7 +246,7 @@ def test_a_kernel_computes_its_array_form(
     fresh = partial(cast, drawn, dtype)
     by_kernel = wanted(name, results(case.kernel, to_gpu(fresh(), contiguous)))
     on_cpu = wanted(name, results(case.kernel, fresh()))
-    with array_forms():
+    with array_by_array():
         by_arrays = wanted(name, results(case.kernel, to_gpu(fresh(), contiguous)))
     if case.exact:
         same_bits(by_kernel, by_arrays)
@@ -307,7 +298,7 @@ def test_nan_and_infinity_come_out_where_they_do_in_arrays(name: str) -> None:
         drawn[0][1, 5] = drawn[0][4, 36] = special
         drawn[0][2] = special
         by_kernel = wanted(name, results(case.kernel, to_gpu(drawn)))
-        with array_forms():
+        with array_by_array():
             by_arrays = wanted(name, results(case.kernel, to_gpu(drawn)))
         for x, y in zip(by_kernel, by_arrays, strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-13)
