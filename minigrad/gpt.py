@@ -9,16 +9,18 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from . import nn
 from .checkpoint import load
 from .grad_mode import mode, no_grad
 from .nn import functional as F
-from .ops.creation import empty, multinomial, ones
+from .nn.positions import Positions, build
+from .ops.creation import empty, multinomial
 from .ops.reduction import argmax, equal
-from .ops.selection import masked_fill, tril
+from .ops.selection import masked_fill
 from .ops.shape import cat
 from .ops.sorting import topk
 from .random import Generator
@@ -28,6 +30,10 @@ from .tensor import Tensor
 @dataclass(frozen=True)
 class GPTConfig:
     """The sizes of a GPT; the defaults are GPT-2's with 124 million parameters.
+
+    Args:
+        positions: how it is told the order of tokens: a name of `nn.positions.KINDS`.
+        position_options: what else that kind takes, say {"scaling": "ntk", "factor": 4.0} for RoPE.
 
     Raises:
         ValueError: a size below 1, or an emb_dim that is not a multiple of n_heads.
@@ -40,6 +46,8 @@ class GPTConfig:
     n_layers: int = 12
     drop_rate: float = 0.1
     qkv_bias: bool = True
+    positions: str = "learned"
+    position_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("context_length", "emb_dim", "n_heads", "n_layers"):
@@ -68,6 +76,10 @@ class KVCache:
             empty_cache = empty(2, *shape, dtype=keys.dtype, device=keys.device)
             self._layers.append((empty_cache[0], empty_cache[1]))
         end = self.length + keys.shape[2]
+        if end > self.config.context_length:
+            raise ValueError(
+                f"KVCache: {end} tokens, and there is room for context_length {self.config.context_length}"
+            )
         for buffer, new in zip(self._layers[layer], (keys, values), strict=True):
             buffer[:, :, self.length : end] = new
         all_keys, all_values = self._layers[layer]
@@ -77,10 +89,11 @@ class KVCache:
 class CausalSelfAttention(nn.Module):
     """Every token looks at itself and those before it (Vaswani et al., 2017): (B, T, D) to (B, T, D)."""
 
-    def __init__(self, config: GPTConfig, layer: int) -> None:
+    def __init__(self, config: GPTConfig, layer: int, positions: Positions | None = None) -> None:
         super().__init__()
         self.layer, self.n_heads, self.drop_rate = layer, config.n_heads, config.drop_rate
         self.qkv = nn.Linear(config.emb_dim, 3 * config.emb_dim, bias=config.qkv_bias)
+        self.positions = Positions() if positions is None else positions
         self.projection = nn.Linear(config.emb_dim, config.emb_dim)
         self.dropout = nn.Dropout(config.drop_rate)
 
@@ -88,13 +101,10 @@ class CausalSelfAttention(nn.Module):
         batch, length, dim = x.shape
         heads = self.qkv(x).view(batch, length, 3, self.n_heads, dim // self.n_heads)
         q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # (B, heads, T, head_dim) each
-        mask = None
-        if cache is not None:
+        q, k = (self.positions.rotate(x, cache.length if cache else 0) for x in (q, k))
+        if cache:
             k, v = cache.extended(self.layer, k, v)
-            if (earlier := k.shape[2] - length) > 0:
-                mask = tril(ones(length, k.shape[2], device=x.device), earlier).bool()
-        dropout = self.drop_rate if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=mask is None)
+        y = self.positions.attend(q, k, v, dropout_p=self.drop_rate if self.training else 0.0)
         y = y.transpose(1, 2).reshape(batch, length, dim)
         return self.dropout(self.projection(y))
 
@@ -102,10 +112,10 @@ class CausalSelfAttention(nn.Module):
 class Block(nn.Module):
     """x + attention(norm(x)), then x + mlp(norm(x)): (B, T, D) to (B, T, D)."""
 
-    def __init__(self, config: GPTConfig, layer: int) -> None:
+    def __init__(self, config: GPTConfig, layer: int, positions: Positions | None = None) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.emb_dim)
-        self.attention = CausalSelfAttention(config, layer)
+        self.attention = CausalSelfAttention(config, layer, positions)
         self.norm2 = nn.LayerNorm(config.emb_dim)
         self.mlp = nn.Sequential(
             nn.Linear(config.emb_dim, 4 * config.emb_dim),
@@ -128,9 +138,17 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.TokenAndPositionEmbedding(config.vocab_size, config.context_length, config.emb_dim)
+        added, in_layers = build(
+            config.positions,
+            config.n_layers,
+            config.context_length,
+            config.emb_dim,
+            config.n_heads,
+            **config.position_options,
+        )
+        self.embedding = nn.TokenAndPositionEmbedding(config.vocab_size, config.context_length, config.emb_dim, added)
         self.dropout = nn.Dropout(config.drop_rate)
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layers))
+        self.blocks = nn.ModuleList(Block(config, layer, each) for layer, each in enumerate(in_layers))
         self.norm = nn.LayerNorm(config.emb_dim)
         self.apply(self._draw)
         for name, p in self.blocks.named_parameters():
@@ -151,7 +169,7 @@ class GPT(nn.Module):
             cache: holds the tokens before these, and afterwards these too. For use under no_grad.
 
         Raises:
-            ValueError: ids is not (B, T), or more tokens than context_length.
+            ValueError: ids is not (B, T), or more tokens than the context_length of learned positions or of the cache.
             RuntimeError: a cache where gradients are recorded.
             IndexError: an id outside the vocabulary.
         """

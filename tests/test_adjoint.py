@@ -21,6 +21,7 @@ from minigrad.backend import Array
 from minigrad.core import Op
 from minigrad.ops import adjoint
 from minigrad.ops.adjoint import ADJOINT_PAIRS, MULTILINEAR, AdjointPair
+from minigrad.ops.positions import LAYOUTS as LAYOUTS_OF_PAIRS
 from minigrad.testing.devices import placed
 
 EXAMPLES = settings(cases(60), derandomize=True)
@@ -145,6 +146,29 @@ def overlap(draw: Any) -> Case:
     return tuple(y.shape), {"to": to, **how}
 
 
+@st.composite
+def by_distance(draw: Any) -> Case:
+    """(..., L, L + S)"""
+    length = draw(sizes)
+    return (*draw(shapes)[:2], length, length + draw(sizes)), {}
+
+
+@st.composite
+def by_key(draw: Any) -> Case:
+    """(..., L, S)"""
+    return (*draw(shapes)[:2], draw(sizes), draw(sizes)), {}
+
+
+@st.composite
+def rotated(draw: Any) -> Case:
+    """Whole numbers in the places of cos and sin, some numbers left behind the pairs, and axes that broadcast."""
+    lead, pairs, rest = draw(shapes), draw(sizes), draw(st.integers(0, 2))
+    angles = tuple(draw(st.sampled_from([n, 1])) for n in lead)[draw(st.integers(0, len(lead))) :]
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    cos, sin = (placed(rng.integers(-3, 4, (*angles, pairs)).astype(np.float32)) for _ in range(2))
+    return (*lead, 2 * pairs + rest), {"cos": cos, "sin": sin, "layout": draw(st.sampled_from(LAYOUTS_OF_PAIRS))}
+
+
 CASES: dict[tuple[str, str], st.SearchStrategy[Case]] = {
     ("Gather", "ScatterAdd"): gather() | gather_nothing(),
     ("ScatterAdd", "Gather"): scatter_add(),
@@ -158,6 +182,9 @@ CASES: dict[tuple[str, str], st.SearchStrategy[Case]] = {
     ("Pad", "Slice"): pad(),
     ("Windows", "OverlapAdd"): windows(),
     ("OverlapAdd", "Windows"): overlap(),
+    ("RelativeShift", "RelativeUnshift"): by_distance(),
+    ("RelativeUnshift", "RelativeShift"): by_key(),
+    ("Rotate", "Rotate"): rotated(),
     ("Cast", "Cast"): st.tuples(shapes, st.sampled_from(FLOATS).map(lambda to: {"to": to})),
     ("ToDevice", "ToDevice"): st.tuples(shapes, st.just({"to": mg.device("cpu")})),
 }
@@ -174,12 +201,12 @@ def test_every_pair_has_a_strategy():
 
 def test_every_linear_movement_is_in_the_list():
     """An op whose backward reads no values is linear; of those that move elements, none is forgotten."""
-    from minigrad.ops import indexing, shape, windows
+    from minigrad.ops import indexing, positions, shape, windows
 
     listed = {pair.op for pair in ADJOINT_PAIRS} | set(MULTILINEAR)
     moving = {
         op
-        for module in (shape, indexing, windows)
+        for module in (shape, indexing, windows, positions)
         for op in vars(module).values()
         if inspect.isclass(op) and issubclass(op, Op) and op.__module__ == module.__name__ and op.reads == ()
     }

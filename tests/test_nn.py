@@ -320,7 +320,10 @@ def test_the_token_table_is_drawn_first() -> None:
     same(layer.token.weight, token.weight, exact=True)
     same(layer.position.weight, position.weight, exact=True)
     assert list(layer.state_dict()) == ["token.weight", "position.weight"]
-    assert repr(layer) == "TokenAndPositionEmbedding(\n  (token): Embedding(50, 6)\n  (position): Embedding(7, 6)\n)"
+    assert (
+        repr(layer)
+        == "TokenAndPositionEmbedding(\n  (token): Embedding(50, 6)\n  (position): LearnedPositions(7, 6)\n)"
+    )
 
 
 def test_positions_second_order() -> None:

@@ -2,7 +2,7 @@
 
 # isort: off
 # fmt: off
-from . import functional, init, utils
+from . import functional, init, positions, utils
 from .activation import (
     CELU, ELU, GELU, GLU, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, LeakyReLU, LogSigmoid, LogSoftmax, Mish,
     PReLU, ReLU, ReLU6, SELU, Sigmoid, SiLU, Softmax, Softmin, Softplus, Softshrink, Softsign, Tanh, Tanhshrink,
@@ -12,7 +12,7 @@ from .containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Se
 from .convolution import (
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, Conv1d, Conv2d, MaxPool1d, MaxPool2d,
 )
-from .embedding import Embedding, EmbeddingBag, TokenAndPositionEmbedding
+from .embedding import Embedding, EmbeddingBag
 from .layers import (
     Bilinear, CosineSimilarity, Dropout, Dropout1d, Dropout2d, Dropout3d, Flatten, Identity, LayerNorm, Linear,
     RMSNorm, Unflatten,
@@ -27,6 +27,7 @@ from .margins import (
 )
 from .module import Buffer, Module, Parameter
 from .norm import BatchNorm1d, BatchNorm2d, GroupNorm
+from .positions import TokenAndPositionEmbedding
 from .recurrent import GRU, GRUCell, LSTM, LSTMCell, RNN, RNNCell
 from .transformer import (
     MultiheadAttention, Transformer, TransformerDecoder, TransformerDecoderLayer, TransformerEncoder,
@@ -43,7 +44,7 @@ __all__ = [
     "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "LSTM", "LSTMCell",
     "MarginRankingLoss", "MaxPool1d", "MaxPool2d", "Mish", "Module", "ModuleDict", "ModuleList", "MSELoss",
     "MultiheadAttention", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss", "PairwiseDistance", "Parameter",
-    "ParameterDict", "ParameterList", "PoissonNLLLoss", "PReLU", "ReLU", "ReLU6", "RMSNorm", "RNN", "RNNCell",
+    "ParameterDict", "ParameterList", "PoissonNLLLoss", "positions", "PReLU", "ReLU", "ReLU6", "RMSNorm", "RNN", "RNNCell",
     "SELU", "Sequential", "Sigmoid", "SiLU", "SmoothL1Loss", "SoftMarginLoss", "Softmax", "Softmin", "Softplus",
     "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold", "TokenAndPositionEmbedding", "Transformer",
     "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",

@@ -1,11 +1,11 @@
-"""Vectors for tokens, and for the positions they stand at."""
+"""Tables of vectors, looked up by id."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..grad_mode import no_grad
-from ..ops.creation import arange, empty
+from ..ops.creation import empty
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -178,38 +178,3 @@ class EmbeddingBag(_Table):
     def extra_repr(self) -> str:
         told = [*self._told("max_norm", "norm_type", "scale_grad_by_freq"), f"mode={self.mode!r}"]
         return ", ".join(told + ([] if self.padding_idx is None else [f"padding_idx={self.padding_idx}"]))
-
-
-class TokenAndPositionEmbedding(Module):
-    """Token vectors plus position vectors, as GPT's input: ids (B, T) or (T,) give (B, T, dim) or (T, dim).
-
-    Position t's vector, row t of the second table, is broadcast over the batch; its gradient is the sum over the batch.
-
-    Args:
-        vocab_size: rows of the token table.
-        context_length: rows of the position table: the longest sequence.
-        dim: length of both tables' rows.
-    """
-
-    def __init__(self, vocab_size: int, context_length: int, dim: int, device: Any = None, dtype: Any = None):
-        super().__init__()
-        self.token = Embedding(vocab_size, dim, device=device, dtype=dtype)
-        self.position = Embedding(context_length, dim, device=device, dtype=dtype)
-
-    def forward(self, ids: Tensor, start: int = 0) -> Tensor:
-        """The vectors of ids, the first of which is at position `start`.
-
-        Raises:
-            ValueError: a sequence that ends beyond context_length.
-        """
-        if ids.ndim == 0:
-            raise ValueError(
-                "TokenAndPositionEmbedding: ids must be (T,) or (B, T), got a single id without a sequence axis"
-            )
-        length, context = start + ids.array.shape[-1], self.position.num_embeddings
-        if length > context:
-            raise ValueError(
-                f"sequence length {length} > context_length {context} (the position table has {context} rows); "
-                f"crop the input or build a bigger table"
-            )
-        return self.token(ids) + self.position(arange(start, length, device=ids.device))

@@ -69,6 +69,9 @@ class IncompatibleKeys(_Keys):
     __str__ = __repr__
 
 
+_EXTRA_STATE = "_extra_state"
+
+
 class Module:
     """Base of all layers (torch.nn.Module). Subclasses call super().__init__(), assign parameters and modules, and write forward."""
 
@@ -339,13 +342,25 @@ class Module:
             destination: a mapping to put them into.
             prefix: what each name starts with.
             keep_vars: the parameters themselves, instead of detached tensors.
+
+        What a module's get_extra_state gives, if it has one, stands under "_extra_state".
         """
         state: OrderedDict[str, Tensor] = OrderedDict() if destination is None else destination
         for name, x in [*self._own_parameters(), *((n, b) for n, b in self._own_buffers() if self._buffers[n])]:
             state[prefix + name] = x if keep_vars else x.detach()
+        if type(self).get_extra_state is not Module.get_extra_state:
+            state[prefix + _EXTRA_STATE] = self.get_extra_state()
         for name, module in self._own_modules():
             module.state_dict(destination=state, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         return state
+
+    def get_extra_state(self) -> Any:
+        """What a subclass wants to find in its state_dict besides parameters and buffers; best a tensor, so that x.clone() works."""
+        raise RuntimeError(f"{type(self).__name__} has no get_extra_state: write one, and set_extra_state")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take back what get_extra_state gave, or raise; nothing else has been loaded yet."""
+        raise RuntimeError(f"{type(self).__name__} has no set_extra_state to take {state!r}")
 
     @no_grad()
     def load_state_dict(
@@ -357,7 +372,8 @@ class Module:
             assign: take over the tensors themselves, with their dtype and device, instead of copying their values.
 
         Raises:
-            RuntimeError: every missing name, unexpected name (both only if strict) and differing shape, in one message.
+            RuntimeError: every missing name, unexpected name (both only if strict), differing shape and refusal of a
+                module's set_extra_state, in one message.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict).__name__}")
@@ -369,8 +385,18 @@ class Module:
             problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{n}"' for n in unexpected) + ".")
         if strict and missing:
             problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{n}"' for n in missing) + ".")
+        extra = [name for name in own if name in state_dict and name.rpartition(".")[2] == _EXTRA_STATE]
+        for name in extra:
+            try:
+                self.get_submodule(name.rpartition(".")[0]).set_extra_state(state_dict[name])
+            except RuntimeError as error:  # many layers may say the same
+                problems += [] if str(error) in problems else [str(error)]
+        if strict and any(name.endswith(_EXTRA_STATE) for name in (*missing, *unexpected)):
+            problems.append(
+                f"{_EXTRA_STATE} is what weights suppose besides tensors, such as a kind of positions: theirs is another"
+            )
         for name, value in state_dict.items():
-            if name not in own:
+            if name not in own or name in extra:
                 continue
             if not isinstance(value, Tensor):
                 problems.append(f'"{name}": expected a Tensor, got {type(value).__name__}.')
@@ -382,9 +408,11 @@ class Module:
         if problems:
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         for name, value in state_dict.items():
-            if name in own and assign:
+            if name not in own or name in extra:
+                continue
+            if assign:
                 self._assign(name, value)
-            elif name in own:
+            else:
                 own[name].copy_(value)
         return IncompatibleKeys(missing, unexpected)
 

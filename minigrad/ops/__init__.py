@@ -12,6 +12,7 @@ reduction   sums, extremes, variance
 linalg      matrix products
 arrange     more movements: flip, roll, diagonals, windows
 windows     sliding windows, and the sum of what overlaps
+positions   the relative shift, and rotation by pairs
 einsum      sums of products, written as letters
 sorting     sort, topk, median, unique, bincount
 scattering  more writing by index

@@ -14,6 +14,7 @@ from .arrange import DiagEmbed, Diagonal
 from .convert import Cast, ToDevice
 from .indexing import Gather, ScatterAdd
 from .linalg import MatMul
+from .positions import RelativeShift, RelativeUnshift, Rotate
 from .shape import BroadcastTo, Cat, Pad, Permute, Reshape, Slice, SumTo
 from .windows import OverlapAdd, Windows
 
@@ -41,6 +42,9 @@ ADJOINT_PAIRS = [
     AdjointPair(DiagEmbed, Diagonal, lambda shape, dtype, offset, to: {"offset": offset}),
     AdjointPair(Windows, OverlapAdd, lambda shape, dtype, **how: {"to": shape, **how}),
     AdjointPair(OverlapAdd, Windows, lambda shape, dtype, to, **how: how),
+    AdjointPair(RelativeShift, RelativeUnshift, lambda shape, dtype: {}),
+    AdjointPair(RelativeUnshift, RelativeShift, lambda shape, dtype: {}),
+    AdjointPair(Rotate, Rotate, lambda shape, dtype, cos, sin, layout: {"cos": cos, "sin": -sin, "layout": layout}),
     AdjointPair(Cast, Cast, lambda shape, dtype, to: {"to": dtype}),
     AdjointPair(ToDevice, ToDevice, lambda shape, dtype, to: {"to": to}),
 ]
