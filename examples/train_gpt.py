@@ -3,6 +3,7 @@
 python examples/train_gpt.py                      # nano: about two minutes on two cores, on text that comes with Python
 python examples/train_gpt.py --text FILE          # any UTF-8 text
 python examples/train_gpt.py --size mini          # larger; --size 124M is GPT-2's own size
+python examples/train_gpt.py --positions rope-halves   # any name of nn.positions.KINDS
 python examples/train_gpt.py --resume             # go on from the last checkpoint, as if there had been no pause
 python examples/generate.py                       # let it write
 
@@ -19,7 +20,7 @@ import signal
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ import minigrad as torch
 from minigrad.data import CompactTokenizer, DataLoader, Subset, WindowDataset, gpt2_tokenizer, offline_text, read_text
 from minigrad.files import replacing
 from minigrad.gpt import GPT, GPTConfig
+from minigrad.nn.positions import KINDS
 from minigrad.optim.lr_scheduler import LambdaLR
 
 
@@ -87,7 +89,7 @@ class Run:
         self.tokenizer = encoding if size.whole_vocabulary else CompactTokenizer(np.unique(ids))
         if not size.whole_vocabulary:
             ids = np.searchsorted(self.tokenizer.kept, ids).astype(np.uint16)
-        config = GPTConfig(**{**asdict(size.model), "vocab_size": self.tokenizer.n_vocab})
+        config = replace(size.model, vocab_size=self.tokenizer.n_vocab, positions=options.positions)
         length = config.context_length
         if len(ids) <= length:
             raise ValueError(f"the text is too short: {len(ids)} tokens, and a window takes {length + 1}")
@@ -186,8 +188,8 @@ class Run:
             for name, now in self.about.items()
             if kept["about"].get(name) != now
         ]
-        if kept["config"] != asdict(self.model.config):
-            differ.append(f"model {kept['config']} then, {asdict(self.model.config)} now")
+        if (config := GPTConfig(**kept["config"])) != self.model.config:
+            differ.append(f"model {config} then, {self.model.config} now")
         if differ:
             raise ValueError(
                 f"{file} is of another run ({'; '.join(differ)}): name the same options, or start anew without --resume"
@@ -226,7 +228,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=list(SIZES), default="nano")
     parser.add_argument("--text", metavar="FILE", help="train on this file (default: Python's language reference)")
-    parser.add_argument("--out", metavar="DIR", type=Path, help="for checkpoint and loss curve (default runs/SIZE)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="for checkpoint and loss curve (default runs/SIZE, or runs/SIZE-POSITIONS)",
+    )
+    parser.add_argument(
+        "--positions", choices=list(KINDS), default="learned", metavar="NAME",
+        help=f"how the order of tokens is told: {', '.join(KINDS)} (default learned)",
+    )  # fmt: skip
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--overwrite", action="store_true", help="start anew where there is a checkpoint already")
     parser.add_argument("--steps", type=int, help="optimizer steps")
@@ -252,7 +263,9 @@ def main(arguments: list[str] | None = None) -> None:
             setattr(options, name, getattr(size, name))
         if not getattr(options, name) > 0:
             parser.error(f"--{name.replace('_', '-')} must be positive")
-    options.out = options.out or Path("runs") / options.size
+    options.out = options.out or Path("runs") / (
+        options.size if options.positions == "learned" else f"{options.size}-{options.positions}"
+    )
     try:
         text = read_text(options.text) if options.text else re.sub(r" {2,}", " ", offline_text())  # without its margins
         train(Run(size, text, options), options)

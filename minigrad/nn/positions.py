@@ -290,7 +290,8 @@ class RoPE(_Described):
         base: of the frequencies.
         rotary_dim: rotate the first d = rotary_dim numbers only (GPT-J); default: all.
         scaling: to run on sequences `factor` times as long as in training: "linear" divides positions by factor (Chen et al.,
-            2023), "ntk" multiplies base by factor^(d / (d - 2)): the slowest pair turns as slowly, the fastest stays (bloc97, 2023).
+            2023), "ntk" multiplies base by factor^(d / (d - 2)), so that the slowest pair turns factor times
+            as slowly and the fastest as before (bloc97, 2023).
 
     Raises:
         ValueError: another layout or scaling, an odd number of numbers, or a factor below 1.
@@ -393,7 +394,7 @@ class ALiBi(_Described):
 
 
 def _alibi(distances: range, n_heads: int) -> np.ndarray:
-    return -alibi_slopes(n_heads)[:, None] * np.abs(distances)
+    return alibi_slopes(n_heads)[:, None] * -np.abs(distances)
 
 
 def relative_position_bucket(
@@ -558,8 +559,8 @@ KINDS: dict[str, tuple[type[Positions], tuple[str, ...], dict[str, Any]]] = {
     "sinusoidal-interleaved": (SinusoidalPositions, ("dim",), {"layout": "interleaved"}),
     "sinusoidal-halves": (SinusoidalPositions, ("dim",), {"layout": "halves"}),
     "sinusoidal-tensor2tensor": (SinusoidalPositions, ("dim",), {"layout": "tensor2tensor"}),
-    "shaw": (ShawPositions, ("head_dim",), {}),
-    "shaw-values": (ShawPositions, ("head_dim",), {"values": True}),
+    "shaw": (ShawPositions, ("head_dim",), {"right": 0}),  # in causal attention nothing is to the right
+    "shaw-values": (ShawPositions, ("head_dim",), {"right": 0, "values": True}),
     "transformer-xl": (TransformerXLPositions, ("dim", "n_heads"), {}),
     "t5": (T5Bias, ("n_heads",), {}),
     "alibi": (ALiBi, ("n_heads",), {}),
