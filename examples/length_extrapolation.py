@@ -135,16 +135,21 @@ def save(figure: Any, file: Path) -> None:
 
 
 def draw_losses(rows: dict[str, list[np.ndarray | None]], file: Path) -> None:
-    """The loss at each position of the longest windows, as means over sixteen positions."""
+    """The loss at each position of the longest windows, as means over a few."""
     from matplotlib.figure import Figure
 
+    few = TRAINED // 4
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="position in the window", ylabel="loss (nats a letter)")
     for i, (name, row) in enumerate(rows.items()):
         longest = next(x for x in reversed(row) if x is not None)
-        means = longest.reshape(-1, 16).mean(axis=1)
+        means = longest.reshape(-1, few).mean(axis=1)
         axes.plot(
-            16 * np.arange(len(means)) + 8, means, label=name, linestyle=["-", "--", ":"][i // 5 % 3], color=f"C{i % 5}"
+            few * np.arange(len(means)) + few / 2,
+            means,
+            label=name,
+            linestyle=["-", "--", ":"][i // 5 % 3],
+            color=f"C{i % 5}",
         )
     axes.axvline(TRAINED, color="grey", linewidth=0.8)
     axes.annotate(

@@ -188,8 +188,9 @@ class Run:
             for name, now in self.about.items()
             if kept["about"].get(name) != now
         ]
-        if (config := GPTConfig(**kept["config"])) != self.model.config:
-            differ.append(f"model {config} then, {self.model.config} now")
+        then, now = {**asdict(GPTConfig()), **kept["config"]}, asdict(self.model.config)  # older ones lack some sizes
+        if then != now:
+            differ.append(f"model {then} then, {now} now")
         if differ:
             raise ValueError(
                 f"{file} is of another run ({'; '.join(differ)}): name the same options, or start anew without --resume"

@@ -242,6 +242,32 @@ def test_generate(good: Path) -> None:
     assert "prompt is empty" in generate(good, file, "--prompt", "").stderr
 
 
+@pytest.mark.parametrize("kind", ["rope-interleaved", "t5", "sinusoidal-halves"])
+def test_a_checkpoint_remembers_its_positions(folder: Path, kind: str) -> None:
+    whole = train(folder, "whole", "--steps", "6", "--positions", kind)
+    assert whole.returncode == 0, whole.stderr
+    assert train(folder, "out", "--steps", "3", "--positions", kind).returncode == 0
+    kept = checkpoint(folder, "out")
+    assert kept["config"]["positions"] == kind
+    other = "rope-halves" if kind == "rope-interleaved" else "learned"
+    refused = train(folder, "out", "--steps", "6", "--resume", "--positions", other)
+    assert refused.returncode == 2 and kind in refused.stderr and "another run" in refused.stderr
+    assert same(checkpoint(folder, "out"), kept)
+    done = generate(folder, "out", "--tokens", "20", "--prompt", "Two fish")
+    assert done.returncode == 0 and done.stdout.startswith("Two fish"), done.stderr
+    kept["config"]["positions"] = other  # as if somebody had written it by hand
+    mg.save(kept, folder / "forged.safetensors")
+    forged = generate(folder, "forged.safetensors", "--prompt", "Two fish")
+    assert forged.returncode == 2 and "Traceback" not in forged.stderr and "_extra_state" not in forged.stdout
+    assert ("layout='interleaved'" if "rope" in kind else "_extra_state") in forged.stderr
+
+
+def test_runs_of_other_positions_have_folders_of_their_own(folder: Path) -> None:
+    arguments = [a for a in command(folder, "out", "--steps", "1", "--positions", "alibi") if a not in ("--out", "out")]
+    subprocess.run(arguments, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+    assert [p.name for p in (folder / "runs").iterdir()] == ["nano-alibi"]
+
+
 def test_a_curve_in_letters_and_as_a_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "matplotlib.py").write_text("raise ImportError('as if it were not installed')")
     hidden = {**environment(), "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
@@ -260,6 +286,7 @@ def test_a_curve_in_letters_and_as_a_picture(folder: Path, monkeypatch: pytest.M
         (["--steps", "0"], ["--steps", "positive"]),
         (["--eval-every", "0"], ["--eval-every", "positive"]),
         (["--save-every", "-1"], ["--save-every", "positive"]),
+        (["--positions", "rope"], ["rope-halves", "rope-interleaved"]),
         (["--prompt", ""], ["--prompt", "empty"]),
         (["--resume", "--overwrite"], ["choose one"]),
         (["--lr", "-1"], ["--lr", "positive"]),
