@@ -135,27 +135,23 @@ def save(figure: Any, file: Path) -> None:
 
 
 def draw_losses(rows: dict[str, list[np.ndarray | None]], file: Path) -> None:
-    """The loss at each position of the longest windows, as means over a few."""
+    """The loss at each position of the longest windows, as means over a few: absolute positions left, relative ones right."""
     from matplotlib.figure import Figure
 
     few = TRAINED // 4
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot(xlabel="position in the window", ylabel="loss (nats a letter)")
-    for i, (name, row) in enumerate(rows.items()):
-        longest = next(x for x in reversed(row) if x is not None)
-        means = longest.reshape(-1, few).mean(axis=1)
-        axes.plot(
-            few * np.arange(len(means)) + few / 2,
-            means,
-            label=name,
-            linestyle=["-", "--", ":"][i // 5 % 3],
-            color=f"C{i % 5}",
-        )
-    axes.axvline(TRAINED, color="grey", linewidth=0.8)
-    axes.annotate(
-        "trained up to here", (TRAINED, axes.get_ylim()[1]), (3, -12), textcoords="offset points", color="grey"
-    )
-    figure.legend(loc="outside right upper", fontsize="small")
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    left.set(title="nothing, or added to the embeddings", ylabel="loss (nats a letter)")
+    right.set(title="in attention")
+    for name, row in rows.items():
+        axes = left if name.startswith(("none", "learned", "sinusoidal")) else right
+        means = next(x for x in reversed(row) if x is not None).reshape(-1, few).mean(axis=1)
+        line = "--" if "," in name else "-"
+        axes.plot(few * np.arange(len(means)) + few / 2, means, line, label=name)
+    for axes in (left, right):
+        axes.set_xlabel("position in the window")
+        axes.axvline(TRAINED, color="grey", linewidth=0.8, label="trained up to here")
+        axes.legend(fontsize="small", ncols=2)
     save(figure, file)
 
 
@@ -194,9 +190,8 @@ def draw_patterns(models: dict[str, GPT], letters: Letters, file: Path) -> None:
         what, matrix = pattern(kind, model, ids.to(next(model.parameters()).device))
         axes = figure.add_subplot(math.ceil(len(shown) / 4), min(len(shown), 4), i + 1, title=kind)
         axes.set_xlabel(what, fontsize="small")
-        middle = 0.0 if np.nanmin(matrix) < 0 < np.nanmax(matrix) else np.nanmean(matrix)
-        reach = np.nanmax(np.abs(matrix - middle)) or 1.0
-        image = axes.imshow(matrix, cmap="RdBu_r", vmin=middle - reach, vmax=middle + reach, aspect="auto")
+        reach = np.nanmax(np.abs(matrix)) or 1.0
+        image = axes.imshow(matrix, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto")
         figure.colorbar(image, ax=axes, shrink=0.8)
     save(figure, file)
 

@@ -556,10 +556,10 @@ class TransformerXLPositions(_Described):
 KINDS: dict[str, tuple[type[Positions], tuple[str, ...], dict[str, Any]]] = {
     "none": (Positions, (), {}),
     "learned": (LearnedPositions, ("context_length", "dim"), {}),
-    "sinusoidal-interleaved": (SinusoidalPositions, ("dim",), {"layout": "interleaved"}),
-    "sinusoidal-halves": (SinusoidalPositions, ("dim",), {"layout": "halves"}),
-    "sinusoidal-tensor2tensor": (SinusoidalPositions, ("dim",), {"layout": "tensor2tensor"}),
-    "shaw": (ShawPositions, ("head_dim",), {"right": 0}),  # in causal attention nothing is to the right
+    "sinusoidal-interleaved": (SinusoidalPositions, ("dim",), {"layout": "interleaved", "scale": 0.02}),
+    "sinusoidal-halves": (SinusoidalPositions, ("dim",), {"layout": "halves", "scale": 0.02}),
+    "sinusoidal-tensor2tensor": (SinusoidalPositions, ("dim",), {"layout": "tensor2tensor", "scale": 0.02}),
+    "shaw": (ShawPositions, ("head_dim",), {"right": 0}),
     "shaw-values": (ShawPositions, ("head_dim",), {"right": 0, "values": True}),
     "transformer-xl": (TransformerXLPositions, ("dim", "n_heads"), {}),
     "t5": (T5Bias, ("n_heads",), {}),
@@ -567,7 +567,11 @@ KINDS: dict[str, tuple[type[Positions], tuple[str, ...], dict[str, Any]]] = {
     "rope-halves": (RoPE, ("head_dim",), {"layout": "halves"}),
     "rope-interleaved": (RoPE, ("head_dim",), {"layout": "interleaved"}),
 }
-"""Every kind by name: its class, the sizes of a model that it takes, and what the name stands for."""
+"""Every kind by name: its class, the sizes of a model that it takes, and options that suit a GPT.
+
+Its token vectors start with a standard deviation of 0.02, where the paper's have 1: sinusoids are as much smaller, or tokens would
+drown in them. And nothing is to the right in causal attention.
+"""
 
 
 def build(
@@ -587,11 +591,13 @@ def build(
     """
     if kind not in KINDS:
         raise ValueError(f"there are no positions {kind!r}; there are {', '.join(KINDS)}")
-    of, names, fixed = KINDS[kind]
+    of, names, usual = KINDS[kind]
+    if "layout" in options:
+        raise ValueError(f"the layout is in the name: {kind!r} goes without layout={options['layout']!r}")
     sizes = {"context_length": context_length, "dim": dim, "n_heads": n_heads, "head_dim": dim // n_heads}
 
     def made() -> Positions:
-        return of(*(sizes[name] for name in names), **fixed, **options)
+        return of(*(sizes[name] for name in names), **{**usual, **options})
 
     first = made()
     if first.acts_on_embeddings:
