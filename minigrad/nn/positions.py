@@ -403,7 +403,7 @@ def relative_position_bucket(
     """Buckets 0..num_buckets - 1 for distances (key minus query): small ones have their own, larger ones share (T5).
 
     In each direction half of the buckets are for single distances, the others widen as their logarithm up to max_distance,
-    and all beyond are in the last. The logarithm is taken in float32, as in the original, whose roundings decide at the edges.
+    and all beyond are in the last. All steps are in float32, as in the original, whose roundings decide at the edges.
 
     Args:
         relative_position: integers of any shape.
@@ -415,7 +415,8 @@ def relative_position_bucket(
         num_buckets //= 2
         buckets, distance = (relative > 0) * num_buckets, np.abs(relative)
     exact = num_buckets // 2
-    share = np.log(np.maximum(distance, exact).astype(np.float32) / np.float32(exact))
+    ratio = np.maximum(distance, exact).astype(np.float32) / np.float32(exact)
+    share = np.log(ratio, dtype=np.float64).astype(np.float32)  # np.log of float32 depends on the machine
     share = share / np.float32(math.log(max_distance / exact)) * np.float32(num_buckets - exact)
     large = np.minimum(exact + share.astype(np.int64), num_buckets - 1)
     return buckets + np.where(distance < exact, distance, large)
