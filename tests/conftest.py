@@ -1,4 +1,4 @@
-"""Two options of the whole run.
+"""Three options of the whole run.
 
 HYPOTHESIS_PROFILE=dev (the default), ci (also chosen by CI=true), device (few cases, for slow backends) or thorough: how
 many cases hypothesis draws.
@@ -6,6 +6,9 @@ many cases hypothesis draws.
 --backend=numpy (the default), fakecupy, cupysim or cupy: what tensors are made of. The last three put the default device
 to "cuda": fakecupy is a strict stand-in for CuPy over NumPy's memory, cupysim the real CuPy computing on a CPU (see
 cupy_without_gpu/README.md), cupy the real CuPy on a real GPU.
+
+--oracles: what test_positions_oracles.py compares with (pip install -e '.[oracles]') must be there: without this option tests
+that miss it are skipped, with it they fail.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--backend", choices=["numpy", "fakecupy", "cupysim", "cupy"], default="numpy", help=__doc__)
+    parser.addoption(
+        "--oracles", action="store_true", help="fail, not skip, where a package to compare with is missing"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
