@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -46,13 +47,20 @@ LENGTHS = [(7, 7), (3, 7), (1, 7), (1, 1)]
 # ------------------------------------------------------------------------------------------------------- how to compare
 
 
+MODELS = ["bloom", "gpt2", "gptj", "llama", "m2m_100", "mpt", "t5", "wav2vec2_bert", "xlnet"]
+
+
+def module_name(name: str) -> str:
+    return name if "." in name else f"transformers.models.{name}.modeling_{name}"
+
+
 @pytest.fixture
 def published(request: pytest.FixtureRequest) -> Callable[[str], Any]:
     """A module of a package that only these tests need, by name; "llama" is short for transformers' model of that name."""
 
     def module(name: str) -> Any:
         try:
-            return import_module(name if "." in name else f"transformers.models.{name}.modeling_{name}")
+            return import_module(module_name(name))
         except ModuleNotFoundError as error:
             package = (error.name or "").partition(".")[0]
             if package not in ("onnx", "transformers", "x_transformers") or request.config.getoption("--oracles"):
@@ -66,6 +74,9 @@ def published(request: pytest.FixtureRequest) -> Callable[[str], Any]:
 def dtype(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The type of all numbers; if float64, then so is all that published code asks for as float or float32."""
     if request.param is np.float64:
+        with suppress(ModuleNotFoundError):  # none of them is imported with another torch.float
+            for name in ["x_transformers.x_transformers", *MODELS]:
+                import_module(module_name(name))
         for name in ("float", "float32"):
             monkeypatch.setattr(torch, name, torch.float64)
         monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
