@@ -165,7 +165,16 @@ def is_writable(array: Array) -> bool:
 
 def shares_memory(x: Array, y: Array) -> bool:
     """True if y is x, or a view of x or of what x is a view of."""
-    return y is x or (y.base is not None and (y.base is x or y.base is x.base))
+    base = _base(y)
+    return y is x or (base is not None and (base is x or base is _base(x)))
+
+
+def _base(x: Array) -> Any:
+    """What x is a view of; NumPy's as_strided puts an object of its own between the two."""
+    base = x.base
+    if not isinstance(base, np.ndarray) and isinstance(inner := getattr(base, "base", None), np.ndarray):
+        return inner if inner.base is None else inner.base
+    return base
 
 
 @quiet

@@ -14,6 +14,7 @@ from helpers import CPU, same
 
 import minigrad as mg
 from minigrad.ops import shape
+from minigrad.ops.positions import relative_shift
 
 BOTH = pytest.mark.parametrize("lib", [mg, torch], ids=["minigrad", "torch"])
 
@@ -334,3 +335,19 @@ def test_weighted_bincount_adds_in_order_in_the_weights_own_type() -> None:
         lib.bincount(lib.tensor([1] * 6), lib.tensor(weights)) for lib in (mg, torch)
     )  # summed in float64 and then rounded it is 1 ulp less
     same(ours, theirs, exact=True)
+
+
+@BOTH
+def test_windows_that_share_their_input_s_memory_see_it_change(lib: Any) -> None:
+    x, w = lib.rand(1, 1, 6), lib.rand(1, 1, 3, requires_grad=True)
+    y = lib.nn.functional.conv1d(x, w).sum()
+    x.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.backward()
+
+
+def test_a_write_through_a_strided_view_is_noticed() -> None:
+    x = mg.ones(3, 7, requires_grad=True) * 1
+    relative_shift(x)[0].mul_(2)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        x.sum()
