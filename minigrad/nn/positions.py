@@ -409,7 +409,7 @@ def relative_position_bucket(
         relative_position: integers of any shape.
         bidirectional: half of the buckets are for keys after the query; if False these all are in bucket 0.
     """
-    relative = np.asarray(relative_position)
+    relative = np.asarray(relative_position, np.int64)
     buckets, distance = np.zeros(relative.shape, np.int64), np.maximum(-relative, 0)
     if bidirectional:
         num_buckets //= 2
@@ -499,7 +499,7 @@ class ShawPositions(_Described):
         """(L + S, head_dim)"""
         if q.shape[-1] != self.head_dim:
             raise ValueError(f"ShawPositions: made for heads of width {self.head_dim}, got queries {tuple(q.shape)}")
-        cut = np.clip(_distances(q, k), -self.left, self.right) + self.left
+        cut = np.clip(np.array(_distances(q, k), np.int64), -self.left, self.right) + self.left
         return table(tensor(cut, device=q.device))
 
     def bias(self, q: Tensor, k: Tensor) -> Tensor:
