@@ -75,6 +75,12 @@ class KVCache:
             shape = (batch, heads, self.config.context_length, dim)
             empty_cache = empty(2, *shape, dtype=keys.dtype, device=keys.device)
             self._layers.append((empty_cache[0], empty_cache[1]))
+        held, (batch, heads, _, dim) = self._layers[layer][0], keys.shape
+        if (batch, heads, dim, keys.dtype) != (*held.shape[:2], held.shape[3], held.dtype):
+            raise ValueError(
+                f"KVCache: holds {held.dtype} of shape {tuple(held.shape)}, which {keys.dtype} of shape {tuple(keys.shape)} do not "
+                f"continue: one cache goes with one model and one batch of texts"
+            )
         end = self.length + keys.shape[2]
         if end > self.config.context_length:
             raise ValueError(

@@ -386,14 +386,18 @@ class Module:
         if strict and missing:
             problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{n}"' for n in missing) + ".")
         extra = [name for name in own if name in state_dict and name.rpartition(".")[2] == _EXTRA_STATE]
+        taken = []
         for name in extra:
+            module = self.get_submodule(name.rpartition(".")[0])
             try:
-                self.get_submodule(name.rpartition(".")[0]).set_extra_state(state_dict[name])
+                module.set_extra_state(state_dict[name])
+                taken.append((module, own[name]))
             except RuntimeError as error:  # many layers may say the same
                 problems += [] if str(error) in problems else [str(error)]
-        if strict and any(name.endswith(_EXTRA_STATE) for name in (*missing, *unexpected)):
+        if strict and any(name.rpartition(".")[2] == _EXTRA_STATE for name in (*missing, *unexpected)):
             problems.append(
-                f"{_EXTRA_STATE} is what weights suppose besides tensors, such as a kind of positions: theirs is another"
+                f"{_EXTRA_STATE} is what weights suppose besides tensors, such as a kind of positions: here another kind, or "
+                f"weights that do not say theirs; if you know that they fit, pass strict=False"
             )
         for name, value in state_dict.items():
             if name not in own or name in extra:
@@ -406,6 +410,8 @@ class Module:
                     f"the shape in current model is {own[name].shape}."
                 )
         if problems:
+            for module, before in taken:
+                module.set_extra_state(before)
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         for name, value in state_dict.items():
             if name not in own or name in extra:

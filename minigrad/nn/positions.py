@@ -21,6 +21,7 @@ import json
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -125,8 +126,9 @@ class _Described(Positions):
         if then != self._told():
             del then["positions"]
             raise RuntimeError(
-                f"these weights were trained with {kind}({_spelled(then)}), and this model has {self}, where they would give "
-                f"nonsense: build it with the positions of the weights"
+                f"these weights were trained with {kind}({_spelled(then)}), and this model has "
+                f"{type(self).__name__}({_spelled(self.description)}), where they would give nonsense: build it with the "
+                f"positions of the weights"
             )
 
     def _told(self) -> dict[str, Any]:
@@ -134,6 +136,16 @@ class _Described(Positions):
 
 
 # ------------------------------------------------------------------------------------------------- added to the embeddings
+
+
+def _length(x: Tensor) -> int:
+    """T of token vectors (..., T, D)."""
+    if x.ndim < 2 or not x.is_floating_point():
+        raise (ValueError if x.ndim < 2 else TypeError)(
+            f"positions are added to token vectors (..., T, D) of a floating-point dtype, got {x.dtype} of shape "
+            f"{tuple(x.shape)}"
+        )
+    return x.shape[-2]
 
 
 def add_positions(x: Tensor, positions: Tensor) -> Tensor:
@@ -163,8 +175,9 @@ class LearnedPositions(Embedding, Positions):
 
         Raises:
             ValueError: a sequence that ends beyond context_length, or x of another width.
+            TypeError: x is not floating point, say ids.
         """
-        length, context = start + x.shape[-2], self.num_embeddings
+        length, context = start + _length(x), self.num_embeddings
         if length > context:
             raise ValueError(
                 f"sequence length {length} > context_length {context} (the position table has {context} rows); "
@@ -188,10 +201,12 @@ def sinusoids(positions: Any, dim: int, layout: str, base: float = 10000.0) -> n
             M2M100). Up to 0.75 away from the paper's, in a model of 512 dimensions: weights do not go from one to the other.
 
     Raises:
-        ValueError: another layout, or dim below 1 (below 4 for tensor2tensor, which would divide by zero).
+        ValueError: another layout, a base that is not positive, or dim below 1 (below 4 for tensor2tensor, which would divide by zero).
     """
     if layout not in SINUSOID_LAYOUTS:
         raise ValueError(f"sinusoids: layout must be 'interleaved', 'halves' or 'tensor2tensor', got {layout!r}")
+    if not base > 0:
+        raise ValueError(f"sinusoids: base must be above 0, got {base}")
     if dim < (least := 4 if layout == "tensor2tensor" else 1):
         raise ValueError(f"sinusoids: layout {layout!r} needs at least {least} dimensions, got {dim}")
     half = dim // 2 if layout == "tensor2tensor" else (dim + 1) // 2
@@ -230,8 +245,9 @@ class SinusoidalPositions(_Described):
 
         Raises:
             ValueError: x is not (..., T, dim).
+            TypeError: x is not floating point, say ids.
         """
-        span = range(start, start + x.shape[-2])
+        span = range(start, start + _length(x))
         return add_positions(x, _constant(sinusoids, x, span, self.dim, self.layout, self.base) * self.scale)
 
 
@@ -294,7 +310,7 @@ class RoPE(_Described):
             as slowly and the fastest as before (bloc97, 2023).
 
     Raises:
-        ValueError: another layout or scaling, an odd number of numbers, or a factor below 1.
+        ValueError: another layout or scaling, an odd number of numbers, a base that is not positive, or a factor below 1.
     """
 
     def __init__(
@@ -313,6 +329,8 @@ class RoPE(_Described):
             raise ValueError(f"RoPE: layout must be 'halves' (Llama) or 'interleaved' (GPT-J), got {layout!r}")
         if not 2 <= dim <= head_dim or dim % 2:
             raise ValueError(f"RoPE: pairs are rotated: {dim} of head_dim {head_dim} must be an even number, 2 or more")
+        if not base > 0:
+            raise ValueError(f"RoPE: base must be above 0, got {base}")
         if scaling not in (None, "linear", "ntk") or not factor >= 1 or (scaling is None and factor != 1):
             raise ValueError(
                 f"RoPE: scaling must be 'linear' or 'ntk' with a factor of at least 1, or None, got {scaling!r} and {factor}"
@@ -361,10 +379,10 @@ def _by_distance(rows: Tensor, length: int) -> Tensor:
     return relative_shift(broadcast_to(rows[:, None], (heads, length, width)))
 
 
-def _check_heads(kind: str, heads: int, q: Tensor) -> None:
-    if q.ndim < 3 or q.shape[-3] != heads:
+def _check_heads(kind: str, heads: int, q: Tensor, width: int | None = None) -> None:
+    if q.ndim < 3 or q.shape[-3] != heads or q.shape[-1] != (width or q.shape[-1]):
         raise ValueError(
-            f"{kind}: made for {heads} heads: queries must be (B, {heads}, L, head_dim), got {tuple(q.shape)}"
+            f"{kind}: made for {heads} heads: queries must be (B, {heads}, L, {width or 'head_dim'}), got {tuple(q.shape)}"
         )
 
 
@@ -447,6 +465,8 @@ class T5Bias(_Described):
         dtype: Any = None,
     ) -> None:
         super().__init__(max_distance=max_distance, bidirectional=bidirectional)
+        if n_heads < 1:
+            raise ValueError(f"T5Bias: n_heads must be at least 1, got {n_heads}")
         single = num_buckets // (4 if bidirectional else 2)
         if single < 1 or (bidirectional and num_buckets % 2) or max_distance <= single:
             raise ValueError(
@@ -489,8 +509,10 @@ class ShawPositions(_Described):
         dtype: Any = None,
     ) -> None:
         super().__init__(left=left, right=right)
-        if left < 0 or right < 0:
-            raise ValueError(f"ShawPositions: left and right must not be negative, got {left} and {right}")
+        if head_dim < 1 or left < 0 or right < 0:
+            raise ValueError(
+                f"ShawPositions: head_dim must be at least 1, left and right not negative, got {head_dim}, {left} and {right}"
+            )
         self.head_dim, self.left, self.right = head_dim, left, right
         self.key = Embedding(left + 1 + right, head_dim, device=device, dtype=dtype)
         self.value = Embedding(left + 1 + right, head_dim, device=device, dtype=dtype) if values else None
@@ -532,6 +554,7 @@ class TransformerXLPositions(_Described):
         super().__init__(base=base)
         if n_heads < 1 or dim < 1 or dim % n_heads:
             raise ValueError(f"TransformerXLPositions: dim {dim} is not a multiple of n_heads {n_heads}")
+        sinusoids([], dim, "halves", base)  # says what is wrong now
         self.dim, self.n_heads, self.base = dim, n_heads, base
         self.distance = Linear(dim, dim, bias=False, device=device, dtype=dtype)
         self.u = Parameter(empty(n_heads, dim // n_heads, device=device, dtype=dtype))
@@ -541,7 +564,7 @@ class TransformerXLPositions(_Described):
 
     def bias(self, q: Tensor, k: Tensor) -> Tensor:
         """(B, heads, L, S)"""
-        _check_heads("TransformerXLPositions", self.n_heads, q)
+        _check_heads("TransformerXLPositions", self.n_heads, q, self.dim // self.n_heads)
         before = range(k.shape[-2], -q.shape[-2], -1)  # how far before the query
         sines = _constant(sinusoids, q, before, self.dim, "halves", self.base)
         rows = (
@@ -593,8 +616,11 @@ def build(
     if kind not in KINDS:
         raise ValueError(f"there are no positions {kind!r}; there are {', '.join(KINDS)}")
     of, names, usual = KINDS[kind]
-    if "layout" in options:
-        raise ValueError(f"the layout is in the name: {kind!r} goes without layout={options['layout']!r}")
+    allowed = [name for name in list(signature(of).parameters)[len(names) :] if name != "layout"]  # that is in the name
+    if unknown := [name for name in options if name not in allowed]:
+        raise TypeError(
+            f"positions {kind!r} take no option {', '.join(unknown)}; they take {', '.join(allowed) or 'none'}"
+        )
     sizes = {"context_length": context_length, "dim": dim, "n_heads": n_heads, "head_dim": dim // n_heads}
 
     def made() -> Positions:
