@@ -15,6 +15,7 @@ import torch
 
 import minigrad as mg
 from minigrad import data
+from minigrad.gpt import GPT, GPTConfig, KVCache
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns before some of its errors
 
@@ -213,6 +214,151 @@ def test_a_refused_lookup_leaves_the_table_alone() -> None:
     layer = mg.nn.Embedding.from_pretrained(mg.ones(3, 4) * 9, freeze=False, max_norm=1.0)
     raised(lambda L: layer(L.tensor([0, 3])), mg)
     assert layer.weight.tolist() == [[9.0] * 4] * 3
+
+
+# ------------------------------------------------------------------------------------------------------------- positions
+
+
+def of_heads(kind: str, *sizes: int, heads: int = 4, width: int = 8, **options: Any) -> Callable[[Any], Any]:
+    """The bias of positions for queries and keys of other heads than they were made for."""
+
+    def f(L: Any) -> Any:
+        q = L.ones(2, heads, 3, width)
+        return getattr(L.nn.positions, kind)(*sizes, **options).bias(q, q)
+
+    return f
+
+
+def rope(*x: int, head_dim: int = 8, **options: Any) -> Callable[[Any], Any]:
+    return lambda L: L.nn.positions.RoPE(head_dim, **{"layout": "halves", **options}).rotate(L.ones(*x))
+
+
+def embedded(kind: str, *shape: int, start: int = 0, dtype: str = "float32", **options: Any) -> Callable[[Any], Any]:
+    sizes = (8, 4) if kind == "LearnedPositions" else (4,)
+    return lambda L: getattr(L.nn.positions, kind)(*sizes, **options).embed(
+        L.ones(*shape, dtype=getattr(L, dtype)), start
+    )
+
+
+def gpt(kind: str, width: int = 8, **options: Any) -> Callable[[Any], Any]:
+    return lambda L: GPT(GPTConfig(9, 8, width, 4, 1, positions=kind, position_options=options))
+
+
+def cached(*shapes: tuple[int, int], of: str = "rope-halves") -> Callable[[Any], Any]:
+    """Tokens of these shapes one after the other through one cache."""
+
+    def f(L: Any) -> None:
+        model = gpt(of)(L).eval()
+        cache = KVCache(model.config)
+        with L.no_grad():
+            for shape in shapes:
+                model(L.zeros(*shape, dtype=L.int64), cache)
+
+    return f
+
+
+def rotated(
+    *angles: tuple[int, ...], dtype: str = "float32", layout: str = "halves", **options: Any
+) -> Callable[[Any], Any]:
+    def f(L: Any) -> Any:
+        cos, sin = (L.ones(*shape, dtype=getattr(L, dtype), **options) for shape in angles)
+        return mg.ops.positions.rotate(L.ones(2, 3, 8), cos, sin, layout)
+
+    return f
+
+
+SINUSOIDAL = "SinusoidalPositions"
+POSITIONS = {
+    "a longer sequence than the table": (
+        embedded("LearnedPositions", 2, 9, 4),
+        ("sequence length 9", "context_length 8", "8 rows", "crop the input"),
+    ),
+    "a sequence that starts too late": (embedded("LearnedPositions", 2, 3, 4, start=6), ("length 9", "8 rows")),
+    "another width": (embedded("LearnedPositions", 2, 3, 5), ("(..., T, D)", "(2, 3, 5)", "(3, 4)")),
+    "another width, sinusoids": (embedded(SINUSOIDAL, 2, 3, 5, layout="halves"), ("(2, 3, 5)", "(3, 4)")),
+    "a vector": (embedded("LearnedPositions", 4), ("token vectors (..., T, D)", "(4,)")),
+    "a vector, sinusoids": (embedded(SINUSOIDAL, 4, layout="halves"), ("token vectors (..., T, D)", "(4,)")),
+    "along the batch": (
+        lambda L: L.nn.positions.add_positions(L.ones(3, 3, 4), L.ones(3, 1, 4)),
+        ("along the sequence", "(3, 3, 4)", "(3, 1, 4)", "batch takes no part"),
+    ),
+    "an unknown layout of sinusoids": (
+        embedded(SINUSOIDAL, 2, 4, layout="paper"), ("'interleaved', 'halves' or 'tensor2tensor'", "'paper'")
+    ),
+    "too narrow": (lambda L: L.nn.positions.SinusoidalPositions(3, layout="tensor2tensor"), ("at least 4", "got 3")),
+    "a base of zero": (embedded(SINUSOIDAL, 2, 4, layout="halves", base=0.0), ("base", "above 0", "0.0")),
+    "a base below zero": (rope(3, 8, base=-1.0), ("RoPE", "base", "above 0", "-1.0")),
+    "a base of distances": (
+        lambda L: L.nn.positions.TransformerXLPositions(8, 2, base=0.0), ("base", "above 0")
+    ),
+    "an unknown layout of RoPE": (rope(3, 8, layout="llama"), ("'halves' (Llama)", "'interleaved' (GPT-J)", "'llama'")),
+    "an odd head": (rope(3, 7, head_dim=7), ("RoPE", "pairs", "7", "even")),
+    "an odd part of a head": (rope(3, 8, rotary_dim=3), ("3 of head_dim 8", "even")),
+    "more than a head": (rope(3, 8, rotary_dim=10), ("10 of head_dim 8",)),
+    "nothing of a head": (rope(3, 8, rotary_dim=0), ("0 of head_dim 8", "2 or more")),
+    "queries of another width": (rope(3, 6), ("RoPE", "(B, heads, T, 8)", "(3, 6)")),
+    "queries that are a vector": (rope(8), ("RoPE", "(B, heads, T, 8)", "(8,)")),
+    "an unknown scaling": (rope(3, 8, scaling="yarn", factor=2.0), ("'linear' or 'ntk'", "'yarn'")),
+    "a factor without scaling": (rope(3, 8, factor=2.0), ("None", "2.0")),
+    "a factor below one": (rope(3, 8, scaling="linear", factor=0.5), ("at least 1", "0.5")),
+    "a factor that is no number": (rope(3, 8, scaling="ntk", factor=float("nan")), ("at least 1", "nan")),
+    "one pair cannot be stretched": (rope(3, 2, head_dim=2, scaling="ntk", factor=2.0), ("'ntk'", "only one")),
+    "other heads, ALiBi": (of_heads("ALiBi", 3), ("ALiBi", "3 heads", "(B, 3, L, head_dim)", "(2, 4, 3, 8)")),
+    "other heads, T5": (of_heads("T5Bias", 3), ("T5Bias", "3 heads", "(2, 4, 3, 8)")),
+    "other heads, Transformer-XL": (of_heads("TransformerXLPositions", 24, 3), ("3 heads", "(2, 4, 3, 8)")),
+    "other widths, Transformer-XL": (of_heads("TransformerXLPositions", 36, 4), ("(B, 4, L, 9)", "(2, 4, 3, 8)")),
+    "other widths, Shaw": (of_heads("ShawPositions", 7), ("ShawPositions", "width 7", "(2, 4, 3, 8)")),
+    "no heads, ALiBi": (of_heads("ALiBi", 0), ("n_heads", "at least 1", "0")),
+    "no heads, T5": (of_heads("T5Bias", 0), ("n_heads", "at least 1", "0")),
+    "no heads, Transformer-XL": (of_heads("TransformerXLPositions", 8, 0), ("dim 8", "n_heads 0")),
+    "no width": (of_heads("ShawPositions", 0), ("head_dim", "at least 1", "0")),
+    "heads that do not divide": (of_heads("TransformerXLPositions", 8, 3), ("dim 8", "multiple", "n_heads 3")),
+    "negative distances": (of_heads("ShawPositions", 8, left=-1), ("left", "not negative", "-1")),
+    "one bucket": (of_heads("T5Bias", 4, num_buckets=1), ("2 buckets to a direction", "num_buckets=1")),
+    "odd buckets for two directions": (
+        of_heads("T5Bias", 4, num_buckets=7, bidirectional=True), ("num_buckets=7", "bidirectional=True")
+    ),
+    "too near a maximum": (of_heads("T5Bias", 4, max_distance=16), ("above the 16 single distances", "max_distance=16")),
+    "an unknown kind": (gpt("rope"), ("'rope'", "there are none, learned", "rope-interleaved")),
+    "an odd head in a GPT": (gpt("rope-halves", width=12), ("RoPE", "3 of head_dim 3", "even")),
+    "too long for a GPT": (lambda L: gpt("learned")(L)(L.zeros(1, 9, dtype=L.int64)), ("length 9", "context_length 8")),
+    "too long for a cache": (cached((1, 6), (1, 3)), ("KVCache", "9 tokens", "room for context_length 8")),
+    "too long for both": (cached((1, 6), (1, 3), of="learned"), ("sequence length 9 > context_length 8",)),
+    "a cache of another batch": (cached((2, 3), (1, 2)), ("KVCache", "(2, 4, 8, 2)", "(1, 4, 2, 2)", "one batch")),
+    "angles along the batch": (rotated((2, 4), (2, 4)), ("rotate", "(T, pairs)", "(2, 3, 8)", "(2, 4)")),
+    "more pairs than numbers": (rotated((3, 5), (3, 5)), ("two numbers of D to a pair", "(3, 5)")),
+    "sines of another shape": (rotated((3, 4), (3, 3)), ("(3, 4) and (3, 3)",)),
+    "angles of more axes": (rotated((1, 2, 3, 4), (1, 2, 3, 4)), ("(1, 2, 3, 4)",)),
+    "angles that are learned": (rotated((3, 4), (3, 4), requires_grad=True), ("constants", "detached")),
+    "another layout of pairs": (rotated((3, 4), (3, 4), layout="llama"), ("'halves'", "'interleaved'", "'llama'")),
+    "a shift of a vector": (lambda L: mg.ops.positions.relative_shift(L.ones(3)), ("(..., L, L + S)", "(3,)")),
+    "a shift of too few": (lambda L: mg.ops.positions.relative_shift(L.ones(3, 2)), ("(..., L, L + S)", "(3, 2)")),
+    "a shift back of a vector": (lambda L: mg.ops.positions.relative_unshift(L.ones(3)), ("(..., L, S)", "(3,)")),
+}  # fmt: skip
+POSITION_TYPES = {
+    "no layout": (lambda L: L.nn.positions.RoPE(8), ("layout",)),
+    "no layout of sinusoids": (lambda L: L.nn.positions.SinusoidalPositions(8), ("layout",)),
+    "ids instead of vectors": (embedded("LearnedPositions", 2, 3, dtype="int64"), ("token vectors", "int64")),
+    "ids instead of vectors, sinusoids": (
+        embedded(SINUSOIDAL, 2, 3, dtype="int64", layout="halves"), ("token vectors", "int64")
+    ),
+    "angles of another dtype": (rotated((3, 4), (3, 4), dtype="float64"), ("one floating-point dtype", "float64")),
+    "an option of another kind": (gpt("alibi", base=3.0), ("'alibi' take no option base", "they take none")),
+    "an option for none": (gpt("none", base=3.0), ("'none' take no option base",)),
+    "an option that the name decides": (
+        gpt("rope-halves", layout="halves"), ("no option layout", "base, rotary_dim, scaling, factor")
+    ),
+}  # fmt: skip
+
+
+@over({name: Wrong(*row, ValueError) for name, row in POSITIONS.items()})
+def test_positions(wrong: Wrong) -> None:
+    check(wrong)
+
+
+@over({name: Wrong(*row, TypeError) for name, row in POSITION_TYPES.items()})
+def test_types_of_positions(wrong: Wrong) -> None:
+    check(wrong)
 
 
 # ----------------------------------------------------------------------------------------- arithmetic, matmul, broadcasting
