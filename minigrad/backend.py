@@ -159,8 +159,12 @@ def is_writable(array: Array) -> bool:
     """False where a write would hit other elements too, or memory that is only to be read. CuPy itself would write."""
     if isinstance(array, np.ndarray):
         return array.flags.writeable
-    repeats = any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
-    return not (repeats and array.size)
+    reach = 0  # in bytes, of the axes with smaller steps
+    for step, n in sorted((abs(step), n) for step, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if step <= reach:
+            return not array.size
+        reach += step * (n - 1)
+    return True
 
 
 def shares_memory(x: Array, y: Array) -> bool:

@@ -9,7 +9,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import minigrad as mg
 from minigrad import backend
 from minigrad.gpt import GPT, GPTConfig, KVCache
 from minigrad.nn import functional as F
+from minigrad.nn.positions import KINDS
 
 pytestmark = pytest.mark.usefixtures("cuda")
 
@@ -144,6 +146,24 @@ def rows_step(optimizer: Callable[..., Any], **options: Any) -> None:
     table = mg.nn.Embedding(9, 4, device="cuda", **options)
     table(mg.tensor([[1, 2, 1]])).sum().backward()
     optimizer(table.parameters(), lr=0.1).step()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nor_does_it_with_any_positions(kind: str) -> None:
+    """Neither in training nor behind a cache, and the CPU's numbers come out."""
+    config, found = replace(CONFIG, positions=kind), []
+    for where in ("cuda", "cpu"):
+        training = Training(where, config)
+        with nobody_waits() if where == "cuda" else nullcontext():
+            losses = [training.step(*batch) for batch in batches(3)]
+            cache, (ids, _) = KVCache(config), batches(1)[0]
+            with mg.no_grad():
+                pieces = [
+                    training.model(part.to(where), cache)[:, -1] for part in (ids[:, :4], ids[:, 4:7], ids[:, 7:])
+                ]
+        found.append([numpy_of(x) for x in (mg.stack(losses), mg.stack(pieces))])
+    for on_cuda, on_cpu in zip(*found, strict=True):
+        np.testing.assert_allclose(on_cuda, on_cpu, rtol=1e-4, atol=1e-4)
 
 
 WAITS_NOT: dict[str, Callable[[], Any]] = {
@@ -322,6 +342,28 @@ def test_mixed_devices_are_refused_naming_both_and_nothing_is_moved() -> None:
             F.scaled_dot_product_attention(*[q.cpu()] * 3, attn_mask=mask.to("cuda"))
     with pytest.raises(RuntimeError, match="cuda:0"):
         F.embedding(mg.tensor([1], device="cpu"), mg.ones(2, 2))
+
+
+def test_positions_are_where_the_queries_are_and_two_devices_are_refused() -> None:
+    positions = mg.nn.positions
+    q = {where: mg.ones(1, 2, 3, 4, device=where) for where in ("cuda", "cpu")}
+    for kind in ("ALiBi", "RoPE"):
+        made = positions.ALiBi(2) if kind == "ALiBi" else positions.RoPE(4, layout="halves")
+        for where in ("cuda", "cpu", "cuda"):
+            y = made.bias(q[where], q[where]) if kind == "ALiBi" else made.rotate(q[where])
+            assert y.device == q[where].device
+        with pytest.raises(RuntimeError, match=r"cuda:0.*cpu|cpu.*cuda:0"):
+            made.attend(q["cuda"], q["cpu"], q["cpu"])
+    with_weights = positions.T5Bias(2), positions.ShawPositions(4), positions.TransformerXLPositions(8, 2)
+    for kind in with_weights:
+        with pytest.raises(RuntimeError, match="cuda:0"):
+            kind.attend(*[q["cpu"]] * 3)
+        assert kind.cpu().attend(*[q["cpu"]] * 3).device == mg.device("cpu")
+    with pytest.raises(RuntimeError, match="cuda:0"):
+        positions.LearnedPositions(5, 4).embed(q["cpu"])
+    angles = [mg.ones(3, 2, device="cpu")] * 2
+    with pytest.raises(RuntimeError, match=r"cuda:0.*cpu|cpu.*cuda:0"):
+        mg.ops.positions.rotate(q["cuda"], *angles, "halves")
 
 
 def test_the_default_device_is_for_new_tensors_only() -> None:

@@ -408,7 +408,8 @@ class ALiBi(_Described):
     def bias(self, q: Tensor, k: Tensor) -> Tensor:
         """(heads, L, S)"""
         _check_heads("ALiBi", self.n_heads, q)
-        return _by_distance(_constant(_alibi, q, _distances(q, k), self.n_heads), q.shape[-2])
+        table = _constant(_alibi, q, _distances(q, k), self.n_heads)
+        return _by_distance(table.clone(), q.shape[-2])  # a copy, that others may write into
 
 
 def _alibi(distances: range, n_heads: int) -> np.ndarray:
