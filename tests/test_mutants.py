@@ -16,11 +16,12 @@ from helpers import check_against_torch, numpy_of
 import minigrad as mg
 from minigrad import backend, core, fused, optim
 from minigrad.nn import functional
-from minigrad.ops import elementwise, indexing, linalg, reduction, shape
+from minigrad.ops import elementwise, indexing, linalg, positions, reduction, shape
 from minigrad.ops.adjoint import ADJOINT_PAIRS
 from minigrad.sparse import RowSparse, SlicePatch
 from minigrad.tensor import wrap
 from minigrad.testing import check_program
+from minigrad.testing.devices import placed
 
 X = np.array([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75], [-0.3, 0.8, 1.1]])
 Y = np.array([[1.0, 3.0, -2.0], [0.5, -1.5, 2.5], [0.7, -0.2, 0.4]])
@@ -228,6 +229,21 @@ fast = {"second_order": False}
 # --- of attention, norms and activations
 
 
+def not_shifted_back(right):
+    def backward(op, g):
+        return (mg.cat([g.new_zeros(*g.shape[:-1], g.shape[-2]), g], dim=-1),)
+
+    return backward
+
+
+def rotates_on(right):
+    def backward(op, g):
+        cos, sin = op.saved
+        return (positions.Rotate.apply(g, cos=cos, sin=sin, layout=op.layout),)
+
+    return backward
+
+
 def changed_gradients(change: Callable[[list[Any]], Any]) -> Callable[[Any], Any]:
     """The fast backward, with its gradients put through `change`."""
 
@@ -258,6 +274,11 @@ def attend(**options: Any) -> Callable[..., Any]:
 
 QKV = (X, Y, X[:, ::-1] + 0.5)
 W = np.array([0.5, -1.5, 2.0])
+ANGLES = {
+    "cos": placed(np.array([[2], [3]], np.float32)),
+    "sin": placed(np.array([[1], [-2]], np.float32)),
+    "layout": "halves",
+}
 
 MUTANTS = [
     Mutant(
@@ -529,6 +550,14 @@ MUTANTS = [
         [oracle(lambda lib, x, y: lib.cat([x, y])), lambda: test_adjoint.check_cat((0, [(2, 3), (1, 3)]))],
     ),
     Mutant("sum forgets which axis", reduction.Sum, "backward", forgets_dims, [oracle(lambda lib, x: x.sum(1), X)]),
+    Mutant(
+        "a shift is not undone",
+        positions.RelativeShift,
+        "backward",
+        not_shifted_back,
+        [adjoint("RelativeShift", (2, 5))],
+    ),
+    Mutant("the gradient rotates on", positions.Rotate, "backward", rotates_on, [adjoint("Rotate", (2, 3), **ANGLES)]),
     Mutant("the optimizer ascends", optim.SGD, "update", ascends, [program("v3 = w1.exp()", BACKWARD, "opt.step()")]),
 ]
 
