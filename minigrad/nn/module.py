@@ -359,7 +359,10 @@ class Module:
         raise RuntimeError(f"{type(self).__name__} has no get_extra_state: write one, and set_extra_state")
 
     def set_extra_state(self, state: Any) -> None:
-        """Take back what get_extra_state gave, or raise; nothing else has been loaded yet."""
+        """Take back what get_extra_state gave, or raise RuntimeError; nothing else has been loaded yet.
+
+        If something else is refused then, it is called once more, with what get_extra_state gave before.
+        """
         raise RuntimeError(f"{type(self).__name__} has no set_extra_state to take {state!r}")
 
     @no_grad()

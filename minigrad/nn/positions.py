@@ -108,7 +108,7 @@ class _Described(Positions):
 
     def get_extra_state(self) -> Tensor:
         """The kind, its layout and what else the weights depend on: JSON as bytes in a tensor."""
-        return tensor(np.frombuffer(json.dumps(self._told()).encode(), np.uint8), device="cpu")
+        return tensor(np.frombuffer(json.dumps(self._told(), default=np.generic.item).encode(), np.uint8), device="cpu")
 
     def set_extra_state(self, state: Any) -> None:
         """Compare with what the weights were trained with.
