@@ -718,6 +718,9 @@ def test_dropout_is_drawn_anew_in_training_only(kind: str) -> None:
     first = model(ids)
     mg.manual_seed(1)
     assert mg.equal(model(ids), first)
+    layer, x = model.blocks[0].attention, placed(numbers(0, 2, 6, 16))
+    layer.dropout.p = 0.0  # what is left drops weights of the attention
+    assert not mg.equal(layer(x), layer(x))
 
 
 # ---------------------------------------------------------------------------------------------------- saved and loaded
