@@ -26,11 +26,12 @@ from typing import Any
 
 import numpy as np
 
+from ..dtypes import int64
 from ..ops.creation import arange, empty, ones, tensor
 from ..ops.linalg import matmul
 from ..ops.positions import LAYOUTS, relative_shift, relative_unshift, rotate
 from ..ops.selection import masked_fill, tril
-from ..ops.shape import broadcast_to, matrix_transpose, transpose
+from ..ops.shape import broadcast_to, matrix_transpose
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -39,9 +40,12 @@ from .layers import Linear
 from .module import Module, Parameter
 
 
-def _constant(make: Callable[..., np.ndarray], like: Tensor, *how: Any) -> Tensor:
-    """What `make` computes on the host, with the dtype and on the device of another tensor. For reading only."""
-    return _cached(make, like.dtype, like.device, *how)
+def _constant(make: Callable[..., np.ndarray], like: Tensor, *how: Any, dtype: Any = None) -> Tensor:
+    """What `make` computes on the host, on the device and with the dtype of another tensor. For reading only.
+
+    The layers of a model ask for the same again and again: it is computed and brought to the device once.
+    """
+    return _cached(make, dtype or like.dtype, like.device, *how)
 
 
 @lru_cache(maxsize=16)
@@ -80,6 +84,9 @@ class Positions(Module):
             k, v: (B, heads, S, d), the keys already rotated.
             dropout_p: zero this share of the softmax.
             is_causal: a query sees no key at a later position.
+
+        Raises:
+            ValueError: more queries than keys, if is_causal.
         """
         return F.scaled_dot_product_attention(q, k, v, self._mask(q, k, is_causal), dropout_p)
 
@@ -88,6 +95,10 @@ class Positions(Module):
         bias, (length, keys) = self.bias(q, k), (q.shape[-2], k.shape[-2])
         if not is_causal:
             return bias
+        if length > keys:
+            raise ValueError(
+                f"attend: {length} queries at the last of {keys} positions: there are more queries than keys"
+            )
         seen = tril(ones(length, keys, dtype=bool, device=q.device), keys - length)
         return seen if bias is None else masked_fill(bias, ~seen, -math.inf)
 
@@ -307,7 +318,7 @@ class RoPE(_Described):
         rotary_dim: rotate the first d = rotary_dim numbers only (GPT-J); default: all.
         scaling: to run on sequences `factor` times as long as in training: "linear" divides positions by factor (Chen et al.,
             2023), "ntk" multiplies base by factor^(d / (d - 2)), so that the slowest pair turns factor times
-            as slowly and the fastest as before (bloc97, 2023).
+            as slowly and the fastest as before (bloc97, 2023). Chosen for a run: weights do not remember it.
 
     Raises:
         ValueError: another layout or scaling, an odd number of numbers, a base that is not positive, or a factor below 1.
@@ -340,6 +351,11 @@ class RoPE(_Described):
         self.head_dim, self.dim, self.layout = head_dim, dim, layout
         self.base = base * factor ** (dim / (dim - 2)) if scaling == "ntk" else base
         self.slower = factor if scaling == "linear" else 1.0
+        self.scaling, self.factor = scaling, factor
+
+    def extra_repr(self) -> str:
+        more = {} if self.scaling is None else {"scaling": self.scaling, "factor": self.factor}
+        return _spelled({**self.description, **more})
 
     def rotate(self, x: Tensor, start: int = 0) -> Tensor:
         """x (..., T, head_dim), rotated for positions start .. start + T - 1.
@@ -481,8 +497,9 @@ class T5Bias(_Described):
     def bias(self, q: Tensor, k: Tensor) -> Tensor:
         """(heads, L, S)"""
         _check_heads("T5Bias", self.n_heads, q)
-        buckets = relative_position_bucket(_distances(q, k), self.bidirectional, self.num_buckets, self.max_distance)
-        return _by_distance(transpose(self.table(tensor(buckets, device=q.device)), 0, 1), q.shape[-2])
+        how = _distances(q, k), self.bidirectional, self.num_buckets, self.max_distance
+        buckets = _constant(relative_position_bucket, q, *how, dtype=int64)
+        return _by_distance(self.table(buckets).t(), q.shape[-2])
 
 
 class ShawPositions(_Described):
@@ -522,8 +539,7 @@ class ShawPositions(_Described):
         """(L + S, head_dim)"""
         if q.shape[-1] != self.head_dim:
             raise ValueError(f"ShawPositions: made for heads of width {self.head_dim}, got queries {tuple(q.shape)}")
-        cut = np.clip(np.array(_distances(q, k), np.int64), -self.left, self.right) + self.left
-        return table(tensor(cut, device=q.device))
+        return table(_constant(_cut_off, q, _distances(q, k), self.left, self.right, dtype=int64))
 
     def bias(self, q: Tensor, k: Tensor) -> Tensor:
         """(B, heads, L, S)"""
@@ -537,6 +553,10 @@ class ShawPositions(_Described):
         scores = scores if mask is None else scores + mask
         weights = F.dropout(F.softmax(scores, dim=-1), dropout_p)  # (B, heads, L, S)
         return matmul(weights, v) + matmul(relative_unshift(weights), self._rows(q, k, self.value))
+
+
+def _cut_off(distances: range, left: int, right: int) -> np.ndarray:
+    return np.clip(np.array(distances, np.int64), -left, right) + left
 
 
 class TransformerXLPositions(_Described):
@@ -568,11 +588,9 @@ class TransformerXLPositions(_Described):
         _check_heads("TransformerXLPositions", self.n_heads, q, self.dim // self.n_heads)
         before = range(k.shape[-2], -q.shape[-2], -1)  # how far before the query
         sines = _constant(sinusoids, q, before, self.dim, "halves", self.base)
-        rows = (
-            self.distance(sines).view(-1, self.n_heads, self.dim // self.n_heads).transpose(0, 1)
-        )  # (heads, L + S, d)
+        rows = self.distance(sines).view(-1, self.n_heads, self.dim // self.n_heads)
         content = matmul(self.u[:, None], matrix_transpose(k))  # (B, heads, 1, S)
-        place = relative_shift(matmul(q + self.v[:, None], matrix_transpose(rows)))
+        place = relative_shift(matmul(q + self.v[:, None], rows.permute(1, 2, 0)))  # by (heads, d, L + S)
         return (content + place) / math.sqrt(q.shape[-1])
 
 
