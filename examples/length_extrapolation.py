@@ -1,11 +1,11 @@
 """Train a small GPT on short windows, once for every kind of positions, and see how it does on longer ones.
 
 python examples/length_extrapolation.py                 # twelve models of letters, about ten minutes on two cores
-python examples/length_extrapolation.py --steps 100     # quick, and less trained
+python examples/length_extrapolation.py --steps 100 --out runs/quick     # less trained
 python examples/length_extrapolation.py --kinds learned rope-halves alibi
 
 Prints the table of losses, and draws two pictures where matplotlib is installed: the loss at every position, and what each
-kind of positions looks like. Models are kept, so that a second run goes on where the first one was stopped.
+kind of positions looks like. Models that are done are kept: a run that was stopped goes on with the next one.
 """
 
 from __future__ import annotations
@@ -43,18 +43,30 @@ class Letters:
         self.n_vocab, self.crc = len(alphabet), zlib.crc32(text.encode())
         ids = ids.astype(np.uint16)
         self.train, self.held_out = ids[: -len(ids) // 10], ids[-len(ids) // 10 :][: 32 * max(LENGTHS) + 1]
-        if len(self.train) <= BATCH * TRAINED or len(self.held_out) <= max(LENGTHS):
-            raise ValueError(f"the text is too short: {len(ids):,} letters, and {11 * max(LENGTHS):,} are little")
+        if len(self.held_out) <= max(LENGTHS):  # then there are enough to train on, too
+            raise ValueError(
+                f"the text is too short: {len(ids):,} letters, at least {10 * max(LENGTHS) + 10:,} are needed"
+            )
 
 
 def trained(kind: str, letters: Letters, options: argparse.Namespace) -> GPT:
-    """The model with these positions: from its file, or trained now and kept there."""
+    """The model with these positions: from its file, or trained now and kept there.
+
+    Raises:
+        ValueError: the file is damaged, or of other options.
+    """
     file = options.out / f"{kind}.safetensors"
     config = replace(MODEL, vocab_size=letters.n_vocab, positions=kind)
     about = {"config": asdict(config), "text": letters.crc, "steps": options.steps, "seed": options.seed}
     torch.manual_seed(options.seed)  # the same batches for all
     model = GPT(config).to(options.device)
-    if file.exists() and isinstance(kept := torch.load(file), dict) and kept.get("about") == about:
+    if file.exists():
+        try:
+            kept = torch.load(file)
+        except RuntimeError as error:
+            raise ValueError(f"{error}. Delete it, or name another --out") from error
+        if not isinstance(kept, dict) or kept.get("about") != about:
+            raise ValueError(f"{file} is of another run: name another --out, or delete it")
         model.load_state_dict(kept["model"])
         return model
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.95), weight_decay=0.1)
@@ -83,15 +95,14 @@ def trained(kind: str, letters: Letters, options: argparse.Namespace) -> GPT:
 
 @torch.no_grad()
 def losses(model: GPT, letters: Letters, length: int) -> np.ndarray | None:
-    """The mean loss at each position of held-out windows of this length; None where the model cannot read as much."""
+    """The mean loss at each position of held-out windows of this length; None where a learned table has no such position."""
+    if length > TRAINED and isinstance(model.embedding.position, positions.LearnedPositions):
+        return None
     model.eval()
     device = next(model.parameters()).device
     found = []
     for inputs, targets in DataLoader(WindowDataset(letters.held_out, length, length), 4096 // length):
-        try:
-            logits = model(inputs.to(device))
-        except ValueError:  # beyond a learned table
-            return None
+        logits = model(inputs.to(device))
         found.append(F.cross_entropy(logits.transpose(1, 2), targets.to(device), reduction="none").cpu().numpy())
     return np.concatenate(found).mean(axis=0)
 
@@ -118,10 +129,11 @@ def evaluate(models: dict[str, GPT], letters: Letters) -> dict[str, list[np.ndar
 
 
 def table(rows: dict[str, list[np.ndarray | None]]) -> str:
-    """One line for every kind; a dash where there is no such position."""
+    """One line for every kind: nats a letter, and a dash where there is no such position."""
     lines = [f"{'mean loss in windows of':28}" + "".join(f"{length:>8}" for length in LENGTHS) + "  letters"]
     for name, row in rows.items():
         lines.append(f"{name:28}" + "".join(f"{'-':>8}" if x is None else f"{x.mean():8.3f}" for x in row))
+    lines.append(f"(nats a letter, one seed; linear and ntk are stretched by length / {TRAINED})")
     return "\n".join(lines)
 
 
@@ -172,20 +184,22 @@ def pattern(kind: str, model: GPT, ids: torch.Tensor) -> tuple[str, np.ndarray]:
     if isinstance(used, positions.RoPE):
         ones = torch.ones(1, 1, length, MODEL.emb_dim // MODEL.n_heads, device=ids.device)
         return "position × column\nof a rotated row of ones", used.rotate(ones)[0, 0].cpu().numpy()
-    bias = used.bias(*first_queries(model, ids))
-    if bias is None:
-        return "", np.zeros((length, length))
-    bias = np.broadcast_to(bias.cpu().numpy(), (1, MODEL.n_heads, length, length))[0, 0]
-    return "query × key, added to scores", np.where(np.tri(length, dtype=bool), bias, np.nan)
+    bias = used.bias(*first_queries(model, ids)).cpu().numpy()
+    first = np.broadcast_to(bias, (1, MODEL.n_heads, length, length))[0, 0]
+    what = "query × key, added to scores\n(first layer and head"
+    what += ", for one text)" if bias.ndim == 4 else ")"
+    return what, np.where(np.tri(length, dtype=bool), first, np.nan)
 
 
 def draw_patterns(models: dict[str, GPT], letters: Letters, file: Path) -> None:
-    """A heat map for every kind: of biases that of the first layer's first head, for the beginning of the held-out text."""
+    """A heat map for every kind that has a pattern: of biases that depend on the text, for the beginning of what is held out."""
     from matplotlib.figure import Figure
 
+    shown = {kind: model for kind, model in models.items() if kind != "none"}
+    if not shown:
+        return
     figure = Figure(figsize=(12, 9.5), layout="constrained")
     ids = torch.tensor(letters.held_out[None, :TRAINED].astype(np.int64))
-    shown = {kind: model for kind, model in models.items() if kind != "none"}
     for i, (kind, model) in enumerate(shown.items()):
         what, matrix = pattern(kind, model, ids.to(next(model.parameters()).device))
         axes = figure.add_subplot(math.ceil(len(shown) / 4), min(len(shown), 4), i + 1, title=kind)
@@ -217,6 +231,8 @@ def main(arguments: list[str] | None = None) -> None:
         )
         models = {kind: trained(kind, letters, options) for kind in options.kinds}
         rows = evaluate(models, letters)
+    except KeyboardInterrupt:
+        parser.exit(130, f"stopped; what is done is kept in {options.out}, and the same command goes on\n")
     except (OSError, ValueError, RuntimeError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     print(table(rows))

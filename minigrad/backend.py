@@ -157,8 +157,10 @@ def memory_order(array: Array) -> list[int]:
 
 def is_writable(array: Array) -> bool:
     """False where a write would hit other elements too, or memory that is only to be read. CuPy itself would write."""
-    if isinstance(array, np.ndarray):
-        return array.flags.writeable
+    if isinstance(array, np.ndarray) and not array.flags.writeable:
+        return False
+    if array.flags.forc:
+        return True
     reach = 0  # in bytes, of the axes with smaller steps
     for step, n in sorted((abs(step), n) for step, n in zip(array.strides, array.shape, strict=True) if n > 1):
         if step <= reach:

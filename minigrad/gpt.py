@@ -17,7 +17,7 @@ from . import nn
 from .checkpoint import load
 from .grad_mode import mode, no_grad
 from .nn import functional as F
-from .nn.positions import Positions, build
+from .nn.positions import KINDS, Positions, build, check_place
 from .ops.creation import empty, multinomial
 from .ops.reduction import argmax, equal
 from .ops.selection import masked_fill
@@ -36,7 +36,7 @@ class GPTConfig:
         position_options: what else that kind takes, say {"scaling": "ntk", "factor": 4.0} for RoPE.
 
     Raises:
-        ValueError: a size below 1, or an emb_dim that is not a multiple of n_heads.
+        ValueError: a size below 1, an emb_dim that is not a multiple of n_heads, or no such positions.
     """
 
     vocab_size: int = 50257
@@ -47,14 +47,22 @@ class GPTConfig:
     drop_rate: float = 0.1
     qkv_bias: bool = True
     positions: str = "learned"
-    position_options: dict[str, Any] = field(default_factory=dict)
+    position_options: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        if self.positions not in KINDS:
+            raise ValueError(f"there are no positions {self.positions!r}; there are {', '.join(KINDS)}")
         for name in ("context_length", "emb_dim", "n_heads", "n_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.emb_dim % self.n_heads:
             raise ValueError(f"emb_dim {self.emb_dim} is not a multiple of n_heads {self.n_heads}")
+
+
+def positions_of(config: GPTConfig, n_layers: int) -> tuple[Positions, list[Positions]]:
+    """What such a model adds to its embeddings, and what each attention layer uses."""
+    sizes = config.context_length, config.emb_dim, config.n_heads
+    return build(config.positions, config.position_options, n_layers, *sizes)
 
 
 class KVCache:
@@ -93,13 +101,18 @@ class KVCache:
 
 
 class CausalSelfAttention(nn.Module):
-    """Every token looks at itself and those before it (Vaswani et al., 2017): (B, T, D) to (B, T, D)."""
+    """Every token looks at itself and those before it (Vaswani et al., 2017): (B, T, D) to (B, T, D).
+
+    Args:
+        positions: how it is told where tokens stand, say RoPE(...); by default as config says.
+    """
 
     def __init__(self, config: GPTConfig, layer: int, positions: Positions | None = None) -> None:
         super().__init__()
         self.layer, self.n_heads, self.drop_rate = layer, config.n_heads, config.drop_rate
         self.qkv = nn.Linear(config.emb_dim, 3 * config.emb_dim, bias=config.qkv_bias)
-        self.positions = Positions() if positions is None else positions
+        self.positions = positions_of(config, 1)[1][0] if positions is None else positions
+        check_place("CausalSelfAttention", self.positions, acts_on_embeddings=False)
         self.projection = nn.Linear(config.emb_dim, config.emb_dim)
         self.dropout = nn.Dropout(config.drop_rate)
 
@@ -107,8 +120,9 @@ class CausalSelfAttention(nn.Module):
         batch, length, dim = x.shape
         heads = self.qkv(x).view(batch, length, 3, self.n_heads, dim // self.n_heads)
         q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # (B, heads, T, head_dim) each
-        q, k = (self.positions.rotate(x, cache.length if cache else 0) for x in (q, k))
-        if cache:
+        start = 0 if cache is None else cache.length
+        q, k = self.positions.rotate(q, start), self.positions.rotate(k, start)
+        if cache is not None:
             k, v = cache.extended(self.layer, k, v)
         y = self.positions.attend(q, k, v, dropout_p=self.drop_rate if self.training else 0.0)
         y = y.transpose(1, 2).reshape(batch, length, dim)
@@ -144,15 +158,10 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
-        added, in_layers = build(
-            config.positions,
-            config.n_layers,
-            config.context_length,
-            config.emb_dim,
-            config.n_heads,
-            **config.position_options,
+        added, in_layers = positions_of(config, config.n_layers)
+        self.embedding = nn.TokenAndPositionEmbedding(
+            config.vocab_size, config.context_length, config.emb_dim, position=added
         )
-        self.embedding = nn.TokenAndPositionEmbedding(config.vocab_size, config.context_length, config.emb_dim, added)
         self.dropout = nn.Dropout(config.drop_rate)
         self.blocks = nn.ModuleList(Block(config, layer, each) for layer, each in enumerate(in_layers))
         self.norm = nn.LayerNorm(config.emb_dim)
@@ -171,6 +180,8 @@ class GPT(nn.Module):
     def forward(self, ids: Tensor, cache: KVCache | None = None) -> Tensor:
         """Logits (B, T, V) for the token after each of ids (B, T).
 
+        Where positions have no table, a pass without a cache may be longer than context_length.
+
         Args:
             cache: holds the tokens before these, and afterwards these too. For use under no_grad.
 
@@ -185,7 +196,7 @@ class GPT(nn.Module):
             raise RuntimeError(
                 "GPT: a cache is for generation, without gradients: call the model under torch.no_grad()"
             )
-        x = self.dropout(self.embedding(ids, start=cache.length if cache else 0))
+        x = self.dropout(self.embedding(ids, start=0 if cache is None else cache.length))
         for block in self.blocks:
             x = block(x, cache)
         if cache is not None:
@@ -207,7 +218,7 @@ class GPT(nn.Module):
     ) -> Iterator[Tensor]:
         """The tokens that follow ids (B, T), one by one, each (B, 1) int64. The model should be in eval mode.
 
-        Beyond context_length the oldest tokens are forgotten, and every token takes a full pass: positions have moved.
+        Beyond context_length the oldest tokens are forgotten, and every token takes a full pass: a cache has seen what is forgotten.
 
         Args:
             temperature: 0 takes the most likely token; 1 draws from the model's probabilities, less keeps closer to the likely.
@@ -241,7 +252,7 @@ class GPT(nn.Module):
         context = self.config.context_length
         for _ in range(max_new_tokens):
             if ids.shape[1] > context:
-                cache = None  # what it holds was computed at other positions
+                cache = None  # what it holds was computed with the forgotten tokens, and at other positions
             with no_grad():
                 logits = self(ids[:, -context:]) if cache is None else self(ids[:, cache.length :], cache)
                 following = _choose(logits[:, -1], temperature, top_k, generator)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 import minigrad as mg
 
@@ -48,7 +49,8 @@ def test_the_table_and_the_pictures(small: list[str], tmp_path: Path, capsys: py
     assert rows["learned"][1] == "-" and "-" not in {x for name, row in rows.items() if name != "learned" for x in row}
     assert rows["rope-halves"][0] == rows["rope-halves, ntk"][0] == rows["rope-halves, linear"][0]
     for picture in ("losses.png", "patterns.png"):
-        assert (tmp_path / "out" / picture).read_bytes().startswith(b"\x89PNG")
+        image = imread(tmp_path / "out" / picture)
+        assert (image[..., :3].std(axis=2) > 0.2).mean() > 0.001, "nothing in colour is drawn"
 
 
 def test_the_mean_loss_is_the_models(small: list[str], tmp_path: Path) -> None:
@@ -87,8 +89,45 @@ def test_models_are_kept(small: list[str], tmp_path: Path, capsys: pytest.Captur
     example.main([*small, "--kinds", "none", "t5"])
     assert numbers(capsys.readouterr().out) == numbers(first)
     assert files["none"].stat().st_mtime_ns == written["none"] != files["t5"].stat().st_mtime_ns
-    example.main([*small, "--kinds", "none", "--steps", "3"])  # other options: trained anew
-    assert files["none"].stat().st_mtime_ns != written["none"]
+    for other in (["--steps", "3"], ["--seed", "3"], ["--text", __file__]):
+        with pytest.raises(SystemExit):
+            example.main([*small, "--kinds", "none", *other])
+        assert "of another run: name another --out" in capsys.readouterr().err
+    assert files["none"].stat().st_mtime_ns == written["none"], "a kept model was written over"
+    files["none"].write_bytes(b"something else")
+    with pytest.raises(SystemExit):
+        example.main([*small, "--kinds", "none"])
+    assert "Delete it" in capsys.readouterr().err
+
+
+def test_a_stopped_run_says_how_to_go_on(
+    small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(example, "evaluate", stop)
+    with pytest.raises(SystemExit):
+        example.main([*small, "--kinds", "none"])
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_patterns(small: list[str]) -> None:
+    """Each picture is what the kind does: rows of its table, ones that it turns, numbers that it adds to scores."""
+    letters = example.Letters(TEXT)
+    ids = mg.tensor(letters.held_out[None, :8].astype(np.int64))
+    for kind in example.positions.KINDS:
+        if kind == "none":
+            continue
+        mg.manual_seed(1)
+        model = example.GPT(example.replace(example.MODEL, vocab_size=letters.n_vocab, positions=kind))
+        what, matrix = example.pattern(kind, model, ids)
+        if "query" in what:
+            assert matrix.shape == (8, 8) and np.array_equal(np.isfinite(matrix), np.tri(8, dtype=bool)), kind
+            depends = any(np.ptp(np.diagonal(matrix, -d)) > 1e-7 for d in range(7))
+            assert depends == ("one text" in what) == (kind in ("shaw", "shaw-values", "transformer-xl")), kind
+        else:
+            assert matrix.shape == ((8, 8) if "rope" in kind else (8, 16)) and np.ptp(matrix, axis=0).max() > 0, kind
 
 
 @pytest.mark.cpu_only("a program of its own")

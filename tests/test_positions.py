@@ -90,8 +90,8 @@ def test_a_rotation_keeps_norms_and_what_is_not_rotated(
     (x,) = tensors(seed, (2, 3, length, rope.head_dim))
     y = rope.rotate(x, start)
     close((y * y).sum(-1), (x * x).sum(-1))
-    same(y[..., rope.dim :], x[..., rope.dim :], exact=True)
-    n = rope.dim // 2
+    same(y[..., rope.rotary_dim :], x[..., rope.rotary_dim :], exact=True)
+    n = rope.rotary_dim // 2
     a, b = (slice(0, n), slice(n, 2 * n)) if rope.layout == "halves" else (slice(0, 2 * n, 2), slice(1, 2 * n, 2))
     close(y[..., a] ** 2 + y[..., b] ** 2, x[..., a] ** 2 + x[..., b] ** 2)  # pair by pair
     if start == 0:
@@ -109,7 +109,7 @@ def test_scores_of_rotated_queries_and_keys_depend_on_the_distance_only(
     q, key = tensors(seed, (1, rope.head_dim), (1, rope.head_dim))
     here, there = ((rope.rotate(q, i + by) * rope.rotate(key, j + by)).sum() for by in (0, k))
     close(here, there)
-    assert rope.dim < 4 or i == j or abs((here - (q * key).sum()).item()) > 1e-9  # and on that it does depend
+    assert rope.rotary_dim < 4 or i == j or abs((here - (q * key).sum()).item()) > 1e-9  # and on that it does depend
 
 
 @cases(40)
@@ -117,7 +117,7 @@ def test_scores_of_rotated_queries_and_keys_depend_on_the_distance_only(
 def test_rotating_back_is_the_inverse_and_the_gradient(how: dict[str, Any], start: int, seed: int) -> None:
     rope = RoPE(**how)
     x, g = tensors(seed, (2, 5, rope.head_dim), (2, 5, rope.head_dim))
-    angles = range(start, start + 5), rope.dim, rope.base, rope.slower
+    angles = range(start, start + 5), rope.rotary_dim, rope.base, rope.scaling, rope.factor
     cos, sin = placed(P._cosines(*angles)), placed(P._sines(*angles))
     close(rotate(rotate(x, cos, sin, rope.layout), cos, -sin, rope.layout), x)
     x.requires_grad_()
@@ -143,7 +143,7 @@ def test_scaled_rotation(data: st.DataObject, factor: float, seed: int) -> None:
     (x,) = tensors(seed, (2, 1, how["head_dim"]))
     for p in (0, 3, 100):
         close(linear.rotate(x, int(factor) * p), plain.rotate(x, p))
-    if (n := plain.dim // 2) > 1:
+    if (n := plain.rotary_dim // 2) > 1:
         ntk = RoPE(**how, scaling="ntk", factor=factor)
         first, last = ((0, n), (n - 1, 2 * n - 1)) if plain.layout == "halves" else ((0, 1), (2 * n - 2, 2 * n - 1))
         for p in (3, 100):
@@ -513,12 +513,16 @@ def test_rotation_is_the_naive_one(
 ) -> None:
     how = data.draw(ropes())
     rope = RoPE(**how)
-    scaling = data.draw(st.sampled_from([None, "linear", "ntk"] if rope.dim > 2 else [None, "linear"]))
+    scaling = data.draw(st.sampled_from([None, "linear", "ntk"] if rope.rotary_dim > 2 else [None, "linear"]))
     slower, base = 1.0, how["base"]
     if scaling:
         rope = RoPE(**how, scaling=scaling, factor=3.0)
-        slower, base = (3.0, base) if scaling == "linear" else (1.0, base * 3.0 ** (rope.dim / (rope.dim - 2)))
-    f = either(lambda x: rope.rotate(x, start), lambda x: naive_rotate(x, start, how["layout"], rope.dim, base, slower))
+        slower, base = (
+            (3.0, base) if scaling == "linear" else (1.0, base * 3.0 ** (rope.rotary_dim / (rope.rotary_dim - 2)))
+        )
+    f = either(
+        lambda x: rope.rotate(x, start), lambda x: naive_rotate(x, start, how["layout"], rope.rotary_dim, base, slower)
+    )
     check_inputs(data.draw, f, dtype, seed, (*lead, length, how["head_dim"]))
 
 
@@ -626,7 +630,7 @@ def test_an_attention_layer_is_the_naive_one(kind: str) -> None:
     config = config_of(kind)
 
     def layer() -> CausalSelfAttention:
-        (positions, *_) = P.build(kind, 1, 12, 16, 2, **OPTIONS.get(kind, {}))[1]
+        (positions, *_) = P.build(kind, OPTIONS.get(kind, {}), 1, 12, 16, 2)[1]
         return CausalSelfAttention(config, 0, positions).eval()
 
     def theirs(x: Any, *w: Any) -> Any:
@@ -849,7 +853,9 @@ def test_weights_that_do_not_say_their_positions(kind: str) -> None:
     state = {name: x for name, x in other.state_dict().items() if not name.endswith("_extra_state")}
     assert 0 < len(state) < len(other.state_dict())
     before = snapshot(model)
-    with pytest.raises(RuntimeError, match=r"(?s)Missing key.*_extra_state.*weights that do not say theirs") as caught:
+    with pytest.raises(
+        RuntimeError, match=r"(?s)Missing key.*_extra_state.*do not say what they suppose.*strict=False"
+    ) as caught:
         model.load_state_dict(state)
     assert snapshot(model) == before and "Unexpected" not in str(caught.value)
     missing = model.load_state_dict(state, strict=False)
@@ -909,8 +915,11 @@ def test_extra_state_is_torchs() -> None:
         with pytest.raises(RuntimeError, match=r'Unexpected key.*"_extra_state"'):
             plain.load_state_dict({**plain.state_dict(), "_extra_state": lib.tensor([5])})
         plain.load_state_dict({**plain.state_dict(), "_extra_state": lib.tensor([5])}, strict=False)
-        for method in (plain.get_extra_state, lambda plain=plain: plain.set_extra_state(1)):
-            with pytest.raises(RuntimeError):
+        for name, method in (
+            ("get_extra_state", plain.get_extra_state),
+            ("set_extra_state", lambda plain=plain: plain.set_extra_state(1)),
+        ):
+            with pytest.raises(RuntimeError, match=f"Linear has no {name}" if lib is mg else name):
                 method()
 
 
@@ -920,6 +929,86 @@ def test_a_note_is_put_back_where_the_rest_is_refused() -> None:
     with pytest.raises(RuntimeError, match="size mismatch"):
         model.load_state_dict(state)
     assert model[0].note == "xxx"  # of three letters, as before
+    both = mg.nn.ModuleList([noted(mg), noted(mg)])
+    with pytest.raises(AttributeError):  # whatever it is that a note's owner raises
+        both.load_state_dict({**both.state_dict(), "0.0._extra_state": mg.tensor([5]), "1.0._extra_state": None})
+    assert both[0][0].note == both[1][0].note == "xxx"
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (of, _, _) in KINDS.items() if issubclass(of, P._Described)])
+def test_weights_that_were_cast_or_averaged_still_say_their_positions(kind: str) -> None:
+    model, other = model_of(kind), model_of(kind, seed=9)
+    for state in (
+        {name: x.double() for name, x in model.state_dict().items()},
+        {name: 0.5 * x + 0.5 * x for name, x in model.state_dict().items()},
+    ):
+        other.load_state_dict(state)
+        assert mg.equal(model(ids_of(5, 7)), other(ids_of(5, 7)))
+
+
+def test_what_is_changed_later_is_remembered_too() -> None:
+    rope, other = RoPE(4, layout="halves"), RoPE(4, layout="halves")
+    rope.layout = "interleaved"
+    with pytest.raises(RuntimeError, match="layout='interleaved'"):
+        other.load_state_dict(rope.state_dict())
+
+
+# ------------------------------------------------------------------------------------------- told where they are heard
+
+
+def test_positions_are_refused_where_they_would_be_ignored() -> None:
+    config = GPTConfig(5, 8, 8, 2, 1)
+    for kind in KINDS:
+        of, names, usual = KINDS[kind]
+        sizes = {"context_length": 8, "dim": 8, "n_heads": 2, "head_dim": 4}
+        positions = of(*(sizes[name] for name in names), **usual)
+        places = {
+            "embeddings": lambda positions=positions: mg.nn.TokenAndPositionEmbedding(5, 8, 8, position=positions),
+            "attention": lambda positions=positions: CausalSelfAttention(config, 0, positions),
+        }
+        heard = (
+            ["embeddings", "attention"] if kind == "none" else ["embeddings" if of.acts_on_embeddings else "attention"]
+        )
+        for place, make in places.items():
+            if place in heard:
+                make()
+            else:
+                with pytest.raises(ValueError, match=f"{of.__name__} is .* would be ignored here"):
+                    make()
+    for name in (CausalSelfAttention, lambda *a: mg.nn.TokenAndPositionEmbedding(5, 8, 8, position=a[-1])):
+        with pytest.raises(TypeError, match=r"nn.positions, say RoPE\(\.\.\.\), got 'alibi'"):
+            name(config, 0, "alibi")
+
+
+@each_kind
+def test_a_layer_by_itself_takes_its_positions_from_the_config(kind: str) -> None:
+    of, _, _ = KINDS[kind]
+    layer = CausalSelfAttention(config_of(kind), 0)
+    assert type(layer.positions) is (Positions if of.acts_on_embeddings else of)
+
+
+def test_configs_are_values() -> None:
+    a, b = (GPTConfig(positions="rope-halves", position_options={"base": base}) for base in (100.0, 200.0))
+    assert a != b and hash(a) == hash(GPTConfig(positions="rope-halves", position_options={"base": 100.0}))
+    assert len({a, b, GPTConfig()}) == 3
+    with pytest.raises(ValueError, match="there are no positions 'rope'; there are none, learned"):
+        GPTConfig(positions="rope")
+    for kind, options in (
+        ("learned", {"padding_idx": 3}),
+        ("learned", {"_freeze": True}),
+        ("t5", {"dtype": mg.float64}),
+        ("alibi", {"n_layers": 3}),
+        ("rope-halves", {"layout": "interleaved"}),
+        ("shaw", {"head_dim": 3}),
+    ):
+        with pytest.raises(TypeError, match=f"positions '{kind}' take no option {next(iter(options))}; they take"):
+            GPT(GPTConfig(5, 8, 8, 2, 1, positions=kind, position_options=options))
+
+
+@pytest.mark.parametrize("bad", [(False, 32, 16), (True, 2, 128), (True, 5, 128), (False, 1, 128)])
+def test_buckets_that_cannot_be(bad: tuple[bool, int, int]) -> None:
+    with pytest.raises(ValueError, match="2 buckets to a direction"):
+        relative_position_bucket([-200], *bad)
 
 
 # ------------------------------------------------------------------------------------------------------- built by name
@@ -934,7 +1023,7 @@ def test_every_class_has_a_name() -> None:
 
 @each_kind
 def test_each_kind_comes_in_through_one_door(kind: str) -> None:
-    added, layers = P.build(kind, 3, 12, 16, 2)
+    added, layers = P.build(kind, {}, 3, 12, 16, 2)
     assert len(layers) == 3
     x, (q, k) = placed(numbers(0, 2, 4, 16)), tensors(0, (2, 2, 4, 8), (2, 2, 4, 8))
     for each in (added, *layers):

@@ -190,7 +190,7 @@ def test_learned_positions_are_gpt2s(published: Any, dtype: Any) -> None:
     B, T, D, V = 3, 10, 32, 50
     gpt2 = published("gpt2")
     theirs = randomized(gpt2.GPT2Model(gpt2.GPT2Config(vocab_size=V, n_positions=16, n_embd=D, n_layer=0, n_head=2)))
-    ours = nn.Sequential(nn.TokenAndPositionEmbedding(V, 16, D, LearnedPositions(16, D)), nn.LayerNorm(D))
+    ours = nn.Sequential(nn.TokenAndPositionEmbedding(V, 16, D, position=LearnedPositions(16, D)), nn.LayerNorm(D))
     pairs = weights_of(
         ours,
         {

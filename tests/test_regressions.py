@@ -351,3 +351,11 @@ def test_a_write_through_a_strided_view_is_noticed() -> None:
     relative_shift(x)[0].mul_(2)
     with pytest.raises(RuntimeError, match="changed in place"):
         x.sum()
+
+
+@BOTH
+@pytest.mark.parametrize("kernel", [(1, 3), (1, 1), (2, 2)])
+def test_unfolded_windows_are_a_copy(lib: Any, kernel: tuple[int, int]) -> None:
+    x = lib.arange(12.0).view(1, 1, 2, 6)
+    lib.nn.functional.unfold(x, kernel).mul_(10)
+    assert x.flatten().tolist() == list(range(12))

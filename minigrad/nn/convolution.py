@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..backend import namespace
+from ..backend import namespace, shares_memory
 from ..ops.arrange import padded
 from ..ops.creation import empty
 from ..ops.linalg import matmul
 from ..ops.reduction import max as largest
 from ..ops.reduction import mean
-from ..ops.shape import Reshape, Slice, named, squeeze, unsqueeze
+from ..ops.shape import Reshape, Slice, clone, named, squeeze, unsqueeze
 from ..ops.windows import OverlapAdd, Windows, count
 from ..tensor import Tensor, wrap
 from . import init
@@ -378,6 +378,8 @@ def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Size
     y = _windows("unfold", _padded(batch, [(p, p) for p in _each(padding, 2)]), kernel_size, stride, dilation, 2)
     n, channels, size, *counts = y.array.shape
     y = Reshape.apply(y, to=(n, channels * size, math.prod(counts))[0 if batch is input else 1 :])
+    if shares_memory(input.array, y.array):  # where windows do not overlap
+        y = clone(y)
     return named("Im2Col", y)
 
 

@@ -72,6 +72,10 @@ class IncompatibleKeys(_Keys):
 _EXTRA_STATE = "_extra_state"
 
 
+def _is_extra(name: str) -> bool:
+    return name.rpartition(".")[2] == _EXTRA_STATE
+
+
 class Module:
     """Base of all layers (torch.nn.Module). Subclasses call super().__init__(), assign parameters and modules, and write forward."""
 
@@ -388,20 +392,20 @@ class Module:
             problems.append("Unexpected key(s) in state_dict: " + ", ".join(f'"{n}"' for n in unexpected) + ".")
         if strict and missing:
             problems.append("Missing key(s) in state_dict: " + ", ".join(f'"{n}"' for n in missing) + ".")
-        extra = [name for name in own if name in state_dict and name.rpartition(".")[2] == _EXTRA_STATE]
-        taken = []
-        for name in extra:
-            module = self.get_submodule(name.rpartition(".")[0])
-            try:
-                module.set_extra_state(state_dict[name])
-                taken.append((module, own[name]))
-            except RuntimeError as error:  # many layers may say the same
-                problems += [] if str(error) in problems else [str(error)]
-        if strict and any(name.rpartition(".")[2] == _EXTRA_STATE for name in (*missing, *unexpected)):
+        if strict and any(map(_is_extra, unexpected)):
+            problems.append("These weights suppose what this model does not have, such as another kind of positions.")
+        elif strict and any(map(_is_extra, missing)):
             problems.append(
-                f"{_EXTRA_STATE} is what weights suppose besides tensors, such as a kind of positions: here another kind, or "
-                f"weights that do not say theirs; if you know that they fit, pass strict=False"
+                "These weights do not say what they suppose besides tensors, such as a kind of positions. If you know that they "
+                "fit, pass strict=False."
             )
+        extra = {name: x for name, x in own.items() if name in state_dict and _is_extra(name)}
+        try:
+            refusals = self._take_extra_states({name: state_dict[name] for name in extra})
+        except Exception:
+            self._take_extra_states(extra)
+            raise
+        problems += dict.fromkeys(refusals)  # many layers may say the same
         for name, value in state_dict.items():
             if name not in own or name in extra:
                 continue
@@ -413,8 +417,7 @@ class Module:
                     f"the shape in current model is {own[name].shape}."
                 )
         if problems:
-            for module, before in taken:
-                module.set_extra_state(before)
+            self._take_extra_states(extra)  # as they were
             raise RuntimeError(f"Error(s) in loading state_dict for {type(self).__name__}:\n\t" + "\n\t".join(problems))
         for name, value in state_dict.items():
             if name not in own or name in extra:
@@ -424,6 +427,16 @@ class Module:
             else:
                 own[name].copy_(value)
         return IncompatibleKeys(missing, unexpected)
+
+    def _take_extra_states(self, states: Mapping[str, Any]) -> list[str]:
+        """Give each module its own, and return what those say that refuse."""
+        refusals = []
+        for name, state in states.items():
+            try:
+                self.get_submodule(name.rpartition(".")[0]).set_extra_state(state)
+            except RuntimeError as error:
+                refusals.append(str(error))
+        return refusals
 
     def _assign(self, target: str, value: Tensor) -> None:
         path, _, name = target.rpartition(".")

@@ -5,8 +5,12 @@ A kind of positions is a module that comes in through one of these doors:
     embed(x)        adds to the token vectors       LearnedPositions, SinusoidalPositions
     rotate(x)       turns queries and keys          RoPE
     bias(q, k)      adds to the scores              ALiBi, T5Bias, ShawPositions, TransformerXLPositions
+    attend(q, k, v) adds to what is collected, too  ShawPositions with values
 
-An attention layer calls `rotate` for its queries and keys, and then `attend`, which is attention with that bias.
+An attention layer calls `rotate` for its queries and keys, and then `attend`, which is attention with that bias:
+
+    q, k = positions.rotate(q, start), positions.rotate(k, start)
+    y = positions.attend(q, k, v)  # with is_causal=False, each sees all
 
 Whatever is relative is a row for every distance first, (L + S, ...), column c for keys c - S positions after the query, and
 `relative_shift` brings the rows to their places.
@@ -22,11 +26,11 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ..dtypes import int64
+from ..dtypes import int64, uint8
 from ..ops.creation import arange, empty, ones, tensor
 from ..ops.linalg import matmul
 from ..ops.positions import LAYOUTS, relative_shift, relative_unshift, rotate
@@ -43,7 +47,7 @@ from .module import Module, Parameter
 def _constant(make: Callable[..., np.ndarray], like: Tensor, *how: Any, dtype: Any = None) -> Tensor:
     """What `make` computes on the host, on the device and with the dtype of another tensor. For reading only.
 
-    The layers of a model ask for the same again and again: it is computed and brought to the device once.
+    The layers of a model ask for the same again and again: it is computed and brought to the device once. The last few are kept.
     """
     return _cached(make, dtype or like.dtype, like.device, *how)
 
@@ -93,14 +97,28 @@ class Positions(Module):
     def _mask(self, q: Tensor, k: Tensor, is_causal: bool) -> Tensor | None:
         """The bias, and what is hidden as -∞; or True for what is seen."""
         bias, (length, keys) = self.bias(q, k), (q.shape[-2], k.shape[-2])
-        if not is_causal:
+        if not is_causal or length == 1 <= keys:  # the last position sees all
             return bias
         if length > keys:
             raise ValueError(
-                f"attend: {length} queries at the last of {keys} positions: there are more queries than keys"
+                f"attend: {length} queries at the last of {keys} positions: there are more queries than keys. If each may see "
+                f"all keys, pass is_causal=False"
             )
         seen = tril(ones(length, keys, dtype=bool, device=q.device), keys - length)
         return seen if bias is None else masked_fill(bias, ~seen, -math.inf)
+
+
+def check_place(where: str, positions: Positions, acts_on_embeddings: bool) -> None:
+    """Raise unless these positions, or none, are told there: elsewhere they would be ignored without a word."""
+    if not isinstance(positions, Positions):
+        raise TypeError(f"{where}: positions must be a module of nn.positions, say RoPE(...), got {positions!r}")
+    if type(positions) is not Positions and positions.acts_on_embeddings != acts_on_embeddings:
+        there = (
+            "added to the embeddings, by TokenAndPositionEmbedding"
+            if not acts_on_embeddings
+            else "told in attention layers"
+        )
+        raise ValueError(f"{where}: {type(positions).__name__} is {there}, and would be ignored here")
 
 
 def _spelled(options: dict[str, Any]) -> str:
@@ -110,16 +128,19 @@ def _spelled(options: dict[str, Any]) -> str:
 class _Described(Positions):
     """Positions that a state dict tells of, so that weights trained with others are refused."""
 
-    def __init__(self, **description: Any) -> None:
-        super().__init__()
-        self.description = description
+    told: ClassVar[tuple[str, ...]]
+    """The attributes that weights depend on and do not show by their shape."""
 
     def extra_repr(self) -> str:
-        return _spelled(self.description)
+        return _spelled(self._description())
+
+    def _description(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.told}
 
     def get_extra_state(self) -> Tensor:
         """The kind, its layout and what else the weights depend on: JSON as bytes in a tensor."""
-        return tensor(np.frombuffer(json.dumps(self._told(), default=np.generic.item).encode(), np.uint8), device="cpu")
+        note = {"positions": type(self).__name__, **self._description()}
+        return tensor(np.frombuffer(json.dumps(note, default=np.generic.item).encode(), np.uint8), device="cpu")
 
     def set_extra_state(self, state: Any) -> None:
         """Compare with what the weights were trained with.
@@ -128,22 +149,18 @@ class _Described(Positions):
             RuntimeError: that was something else.
         """
         try:
-            then = json.loads(state.cpu().numpy().tobytes())
-            kind = then["positions"]
+            then = json.loads(state.cpu().to(uint8).numpy().tobytes())  # a dict's tensors may all have been cast
+            kind = then.pop("positions")
         except (AttributeError, TypeError, KeyError, ValueError):
             raise RuntimeError(
                 f"{type(self).__name__}: these weights do not say which positions they were trained with"
             ) from None
-        if then != self._told():
-            del then["positions"]
+        if (kind, then) != (type(self).__name__, self._description()):
             raise RuntimeError(
                 f"these weights were trained with {kind}({_spelled(then)}), and this model has "
-                f"{type(self).__name__}({_spelled(self.description)}), where they would give nonsense: build it with the "
+                f"{type(self).__name__}({_spelled(self._description())}), where they would give nonsense: build it with the "
                 f"positions of the weights"
             )
-
-    def _told(self) -> dict[str, Any]:
-        return {"positions": type(self).__name__, **self.description}
 
 
 # ------------------------------------------------------------------------------------------------- added to the embeddings
@@ -151,11 +168,10 @@ class _Described(Positions):
 
 def _length(x: Tensor) -> int:
     """T of token vectors (..., T, D)."""
-    if x.ndim < 2 or not x.is_floating_point():
-        raise (ValueError if x.ndim < 2 else TypeError)(
-            f"positions are added to token vectors (..., T, D) of a floating-point dtype, got {x.dtype} of shape "
-            f"{tuple(x.shape)}"
-        )
+    if not x.is_floating_point():
+        raise TypeError(f"positions are added to token vectors, got {x.dtype}: look ids up in an Embedding first")
+    if x.ndim < 2:
+        raise ValueError(f"positions are added to token vectors (..., T, D), got shape {tuple(x.shape)}")
     return x.shape[-2]
 
 
@@ -180,6 +196,9 @@ class LearnedPositions(Embedding, Positions):
     """
 
     acts_on_embeddings = True
+
+    def __init__(self, context_length: int, dim: int, device: Any = None, dtype: Any = None) -> None:
+        super().__init__(context_length, dim, device=device, dtype=dtype)
 
     def embed(self, x: Tensor, start: int = 0) -> Tensor:
         """x (..., T, D) plus rows start .. start + T - 1.
@@ -216,8 +235,8 @@ def sinusoids(positions: Any, dim: int, layout: str, base: float = 10000.0) -> n
     """
     if layout not in SINUSOID_LAYOUTS:
         raise ValueError(f"sinusoids: layout must be 'interleaved', 'halves' or 'tensor2tensor', got {layout!r}")
-    if not base > 0:
-        raise ValueError(f"sinusoids: base must be above 0, got {base}")
+    if not 0 < base < math.inf:
+        raise ValueError(f"sinusoids: base must be above 0 and finite, got {base}")
     if dim < (least := 4 if layout == "tensor2tensor" else 1):
         raise ValueError(f"sinusoids: layout {layout!r} needs at least {least} dimensions, got {dim}")
     half = dim // 2 if layout == "tensor2tensor" else (dim + 1) // 2
@@ -245,9 +264,10 @@ class SinusoidalPositions(_Described):
     """
 
     acts_on_embeddings = True
+    told = "layout", "base", "scale"
 
     def __init__(self, dim: int, *, layout: str, base: float = 10000.0, scale: float = 1.0) -> None:
-        super().__init__(layout=layout, base=base, scale=scale)
+        super().__init__()
         sinusoids([], dim, layout, base)  # says what is wrong now
         self.dim, self.layout, self.base, self.scale = dim, layout, base, scale
 
@@ -269,7 +289,11 @@ class TokenAndPositionEmbedding(Module):
         vocab_size: rows of the token table.
         context_length: rows of the position table: the longest sequence.
         dim: length of both tables' rows.
-        position: what to add instead of learned vectors, say SinusoidalPositions; Positions() for nothing.
+        position: what to add instead of learned vectors, say SinusoidalPositions; Positions() for nothing. Then context_length
+            is of no effect.
+
+    Raises:
+        ValueError: positions that are told in attention, say RoPE.
     """
 
     position: Positions
@@ -279,14 +303,15 @@ class TokenAndPositionEmbedding(Module):
         vocab_size: int,
         context_length: int,
         dim: int,
-        position: Positions | None = None,
         device: Any = None,
         dtype: Any = None,
+        position: Positions | None = None,
     ) -> None:
         super().__init__()
         self.token = Embedding(vocab_size, dim, device=device, dtype=dtype)
         if position is None:
             position = LearnedPositions(context_length, dim, device=device, dtype=dtype)
+        check_place("TokenAndPositionEmbedding", position, acts_on_embeddings=True)
         self.position = position
 
     def forward(self, ids: Tensor, start: int = 0) -> Tensor:
@@ -324,6 +349,8 @@ class RoPE(_Described):
         ValueError: another layout or scaling, an odd number of numbers, a base that is not positive, or a factor below 1.
     """
 
+    told = "layout", "base", "rotary_dim"
+
     def __init__(
         self,
         head_dim: int,
@@ -334,28 +361,26 @@ class RoPE(_Described):
         scaling: str | None = None,
         factor: float = 1.0,
     ) -> None:
-        super().__init__(layout=layout, base=base, rotary_dim=rotary_dim or head_dim)
+        super().__init__()
         dim = head_dim if rotary_dim is None else rotary_dim
         if layout not in LAYOUTS:
             raise ValueError(f"RoPE: layout must be 'halves' (Llama) or 'interleaved' (GPT-J), got {layout!r}")
         if not 2 <= dim <= head_dim or dim % 2:
             raise ValueError(f"RoPE: pairs are rotated: {dim} of head_dim {head_dim} must be an even number, 2 or more")
-        if not base > 0:
-            raise ValueError(f"RoPE: base must be above 0, got {base}")
-        if scaling not in (None, "linear", "ntk") or not factor >= 1 or (scaling is None and factor != 1):
+        if not 0 < base < math.inf:
+            raise ValueError(f"RoPE: base must be above 0 and finite, got {base}")
+        if scaling not in (None, "linear", "ntk") or not 1 <= factor < math.inf or (scaling is None and factor != 1):
             raise ValueError(
                 f"RoPE: scaling must be 'linear' or 'ntk' with a factor of at least 1, or None, got {scaling!r} and {factor}"
             )
         if scaling == "ntk" and dim == 2:
             raise ValueError("RoPE: scaling 'ntk' stretches all pairs but the first, and there is only one")
-        self.head_dim, self.dim, self.layout = head_dim, dim, layout
-        self.base = base * factor ** (dim / (dim - 2)) if scaling == "ntk" else base
-        self.slower = factor if scaling == "linear" else 1.0
+        self.head_dim, self.rotary_dim, self.layout, self.base = head_dim, dim, layout, base
         self.scaling, self.factor = scaling, factor
 
     def extra_repr(self) -> str:
         more = {} if self.scaling is None else {"scaling": self.scaling, "factor": self.factor}
-        return _spelled({**self.description, **more})
+        return _spelled({**self._description(), **more})
 
     def rotate(self, x: Tensor, start: int = 0) -> Tensor:
         """x (..., T, head_dim), rotated for positions start .. start + T - 1.
@@ -365,12 +390,14 @@ class RoPE(_Described):
         """
         if x.ndim < 2 or x.shape[-1] != self.head_dim:
             raise ValueError(f"RoPE: queries and keys must be (B, heads, T, {self.head_dim}), got {tuple(x.shape)}")
-        angles = range(start, start + x.shape[-2]), self.dim, self.base, self.slower
+        angles = range(start, start + x.shape[-2]), self.rotary_dim, self.base, self.scaling, self.factor
         return rotate(x, _constant(_cosines, x, *angles), _constant(_sines, x, *angles), self.layout)
 
 
-def _angles(positions: range, dim: int, base: float, slower: float) -> np.ndarray:
-    return np.array(positions)[:, None] / slower * base ** (-np.arange(0, dim, 2) / dim)
+def _angles(positions: range, dim: int, base: float, scaling: str | None, factor: float) -> np.ndarray:
+    p = np.array(positions)[:, None] / (factor if scaling == "linear" else 1.0)
+    base = base * factor ** (dim / (dim - 2)) if scaling == "ntk" else base
+    return p * base ** (-np.arange(0, dim, 2) / dim)
 
 
 def _cosines(*how: Any) -> np.ndarray:
@@ -404,7 +431,7 @@ def _check_heads(kind: str, heads: int, q: Tensor, width: int | None = None) -> 
 
 def alibi_slopes(n_heads: int) -> np.ndarray:
     """2^(-8 h / n) for head h = 1..n of a power of two n; else those of the power below, then every other of the one above."""
-    n = 2 ** int(math.log2(n_heads))
+    n = 2 ** (n_heads.bit_length() - 1)
     powers = [2.0 ** (-8 * h / n) for h in range(1, n + 1)]
     return np.array(powers + [2.0 ** (-4 * h / n) for h in range(1, 2 * n + 1, 2)][: n_heads - n])
 
@@ -415,8 +442,10 @@ class ALiBi(_Described):
     bias[h, i, j] = -slope[h] |i - j|, with slopes as in `alibi_slopes`.
     """
 
+    told = ("n_heads",)
+
     def __init__(self, n_heads: int) -> None:
-        super().__init__(n_heads=n_heads)
+        super().__init__()
         if n_heads < 1:
             raise ValueError(f"ALiBi: n_heads must be at least 1, got {n_heads}")
         self.n_heads = n_heads
@@ -425,7 +454,8 @@ class ALiBi(_Described):
         """(heads, L, S)"""
         _check_heads("ALiBi", self.n_heads, q)
         table = _constant(_alibi, q, _distances(q, k), self.n_heads)
-        return _by_distance(table.clone(), q.shape[-2])  # a copy, that others may write into
+        # Of one query's bias nothing repeats, so that it could be written into, and with it what is kept
+        return _by_distance(table.clone(), q.shape[-2])
 
 
 def _alibi(distances: range, n_heads: int) -> np.ndarray:
@@ -443,7 +473,17 @@ def relative_position_bucket(
     Args:
         relative_position: integers of any shape.
         bidirectional: half of the buckets are for keys after the query; if False these all are in bucket 0.
+
+    Raises:
+        ValueError: fewer than 2 buckets to a direction, an odd number for two directions, or a max_distance within the
+            single distances.
     """
+    single = num_buckets // (4 if bidirectional else 2)
+    if single < 1 or (bidirectional and num_buckets % 2) or max_distance <= single:
+        raise ValueError(
+            f"relative_position_bucket: needs 2 buckets to a direction and max_distance above the {single} single distances, "
+            f"got num_buckets={num_buckets}, max_distance={max_distance}, bidirectional={bidirectional}"
+        )
     relative = np.asarray(relative_position, np.int64)
     buckets, distance = np.zeros(relative.shape, np.int64), np.maximum(-relative, 0)
     if bidirectional:
@@ -467,9 +507,10 @@ class T5Bias(_Described):
         num_buckets, max_distance, bidirectional: as in `relative_position_bucket`; False suits causal attention.
 
     Raises:
-        ValueError: fewer than 2 buckets to a direction, an odd number for two directions, or a max_distance within the
-            single distances.
+        ValueError: what `relative_position_bucket` raises, or n_heads below 1.
     """
+
+    told = "max_distance", "bidirectional"
 
     def __init__(
         self,
@@ -481,15 +522,10 @@ class T5Bias(_Described):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(max_distance=max_distance, bidirectional=bidirectional)
+        super().__init__()
         if n_heads < 1:
             raise ValueError(f"T5Bias: n_heads must be at least 1, got {n_heads}")
-        single = num_buckets // (4 if bidirectional else 2)
-        if single < 1 or (bidirectional and num_buckets % 2) or max_distance <= single:
-            raise ValueError(
-                f"T5Bias: needs 2 buckets to a direction and max_distance above the {single} single distances, got "
-                f"num_buckets={num_buckets}, max_distance={max_distance}, bidirectional={bidirectional}"
-            )
+        relative_position_bucket([], bidirectional, num_buckets, max_distance)  # says what is wrong now
         self.n_heads, self.num_buckets = n_heads, num_buckets
         self.max_distance, self.bidirectional = max_distance, bidirectional
         self.table = Embedding(num_buckets, n_heads, device=device, dtype=dtype)
@@ -515,6 +551,7 @@ class ShawPositions(_Described):
     """
 
     per_layer = True
+    told = "left", "right"
 
     def __init__(
         self,
@@ -526,7 +563,7 @@ class ShawPositions(_Described):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(left=left, right=right)
+        super().__init__()
         if head_dim < 1 or left < 0 or right < 0:
             raise ValueError(
                 f"ShawPositions: head_dim must be at least 1, left and right not negative, got {head_dim}, {left} and {right}"
@@ -570,9 +607,10 @@ class TransformerXLPositions(_Described):
     """
 
     per_layer = True
+    told = ("base",)
 
     def __init__(self, dim: int, n_heads: int, *, base: float = 10000.0, device: Any = None, dtype: Any = None) -> None:
-        super().__init__(base=base)
+        super().__init__()
         if n_heads < 1 or dim < 1 or dim % n_heads:
             raise ValueError(f"TransformerXLPositions: dim {dim} is not a multiple of n_heads {n_heads}")
         sinusoids([], dim, "halves", base)  # says what is wrong now
@@ -618,7 +656,7 @@ drown in them. And nothing is to the right in causal attention.
 
 
 def build(
-    kind: str, n_layers: int, context_length: int, dim: int, n_heads: int, **options: Any
+    kind: str, options: dict[str, Any], n_layers: int, context_length: int, dim: int, n_heads: int
 ) -> tuple[Positions, list[Positions]]:
     """What a model adds to its embeddings, and what each attention layer uses: for each kind, one of the two is Positions().
 
@@ -626,7 +664,7 @@ def build(
 
     Args:
         kind: a name of KINDS.
-        options: what else the class takes, say scaling and factor for RoPE.
+        options: what else the class takes by keyword, say {"scaling": "ntk", "factor": 4.0} for RoPE.
 
     Raises:
         ValueError: there is no such kind, or the sizes or options do not suit it.
@@ -635,7 +673,8 @@ def build(
     if kind not in KINDS:
         raise ValueError(f"there are no positions {kind!r}; there are {', '.join(KINDS)}")
     of, names, usual = KINDS[kind]
-    allowed = [name for name in list(signature(of).parameters)[len(names) :] if name != "layout"]  # that is in the name
+    taken = {*list(signature(of).parameters)[: len(names)], "layout", "device", "dtype"}  # by the name and the model
+    allowed = [name for name in signature(of).parameters if name not in taken]
     if unknown := [name for name in options if name not in allowed]:
         raise TypeError(
             f"positions {kind!r} take no option {', '.join(unknown)}; they take {', '.join(allowed) or 'none'}"
