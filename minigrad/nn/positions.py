@@ -16,7 +16,7 @@ Whatever is relative is a row for every distance first, (L + S, ...), column c f
 `relative_shift` brings the rows to their places.
 
 Tables of angles are computed in float64 on the host and rounded once. Published implementations round the angle itself to
-float32, and at position p are off by up to p / 2²⁴ of a radian.
+float32, and at position p are off by about p / 2²⁴ of a radian.
 """
 
 from __future__ import annotations
@@ -113,11 +113,7 @@ def check_place(where: str, positions: Positions, acts_on_embeddings: bool) -> N
     if not isinstance(positions, Positions):
         raise TypeError(f"{where}: positions must be a module of nn.positions, say RoPE(...), got {positions!r}")
     if type(positions) is not Positions and positions.acts_on_embeddings != acts_on_embeddings:
-        there = (
-            "added to the embeddings, by TokenAndPositionEmbedding"
-            if not acts_on_embeddings
-            else "told in attention layers"
-        )
+        there = "told in attention" if acts_on_embeddings else "added to the embeddings, by TokenAndPositionEmbedding"
         raise ValueError(f"{where}: {type(positions).__name__} is {there}, and would be ignored here")
 
 
@@ -431,7 +427,9 @@ def _check_heads(kind: str, heads: int, q: Tensor, width: int | None = None) -> 
 
 def alibi_slopes(n_heads: int) -> np.ndarray:
     """2^(-8 h / n) for head h = 1..n of a power of two n; else those of the power below, then every other of the one above."""
-    n = 2 ** (n_heads.bit_length() - 1)
+    if n_heads < 1:
+        raise ValueError(f"ALiBi: n_heads must be at least 1, got {n_heads}")
+    n = 2 ** (int(n_heads).bit_length() - 1)
     powers = [2.0 ** (-8 * h / n) for h in range(1, n + 1)]
     return np.array(powers + [2.0 ** (-4 * h / n) for h in range(1, 2 * n + 1, 2)][: n_heads - n])
 
@@ -446,8 +444,7 @@ class ALiBi(_Described):
 
     def __init__(self, n_heads: int) -> None:
         super().__init__()
-        if n_heads < 1:
-            raise ValueError(f"ALiBi: n_heads must be at least 1, got {n_heads}")
+        alibi_slopes(n_heads)  # says what is wrong now
         self.n_heads = n_heads
 
     def bias(self, q: Tensor, k: Tensor) -> Tensor:
