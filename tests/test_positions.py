@@ -1042,3 +1042,51 @@ def test_add_positions_takes_the_sequence_only() -> None:
     for wrong in [(3, 1, 4), (4,), (1, 4), (3, 3, 4), (4, 3)]:
         with pytest.raises(ValueError, match="the batch takes no part"):
             add_positions(mg.zeros(3, 3, 4), mg.zeros(*wrong))
+
+
+# --------------------------------------------------------------------------------------------------- how they are made
+
+MADE: dict[str, Callable[..., Positions]] = {
+    "learned": lambda **how: LearnedPositions(5, 4, **how),
+    "t5": lambda **how: T5Bias(2, **how),
+    "shaw": lambda **how: ShawPositions(4, values=True, **how),
+    "transformer-xl": lambda **how: TransformerXLPositions(8, 2, **how),
+    "gpt": lambda **how: mg.nn.TokenAndPositionEmbedding(5, 4, 3, **how),
+}
+
+
+@pytest.mark.parametrize("kind", list(MADE))
+def test_parameters_are_made_with_that_dtype_on_that_device(kind: str) -> None:
+    made = MADE[kind](dtype=mg.float64, device="cpu")
+    assert {(p.dtype, p.device.type) for p in made.parameters()} == {(mg.float64, "cpu")}
+    assert {p.dtype for p in MADE[kind]().parameters()} == {mg.float32}
+
+
+def test_options_are_the_papers_by_default() -> None:
+    t5, shaw = T5Bias(2), ShawPositions(4)
+    assert (t5.num_buckets, t5.max_distance, t5.bidirectional) == (32, 128, False)
+    assert (shaw.left, shaw.right, shaw.value) == (16, 16, None)
+    assert np.array_equal(
+        relative_position_bucket(range(-300, 300)), relative_position_bucket(range(-300, 300), True, 32, 128)
+    )
+    mg.manual_seed(0)
+    xl = TransformerXLPositions(64, 2)
+    for p in (xl.u, xl.v):
+        assert 0.01 < p.std().item() < 0.03 and abs(p.mean().item()) < 0.01
+
+
+@each_kind
+def test_without_a_batch_it_is_the_same(kind: str) -> None:
+    """Queries and keys (heads, L, d), and token vectors (T, D)."""
+    mg.manual_seed(0)
+    added, (layer, *_) = P.build(kind, OPTIONS.get(kind, {}), 1, 12, 16, 2)
+    x, (q, k, v) = placed(numbers(0, 4, 16)).float(), (t.float() for t in tensors(0, (2, 3, 8), (2, 5, 8), (2, 5, 8)))
+    with mg.no_grad():
+        same(added.embed(x), added.embed(x[None])[0], exact=True)
+        same(added.embed(x), added.embed(x, start=0), exact=True)
+        same(layer.rotate(q), layer.rotate(q[None], start=0)[0], exact=True)
+        for is_causal in (True, False):
+            same(
+                layer.attend(q, k, v, is_causal=is_causal),
+                layer.attend(q[None], k[None], v[None], is_causal=is_causal)[0],
+            )
