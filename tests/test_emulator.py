@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,22 @@ def test_threads_exchange_values_at_barriers_and_in_warps():
     want = np.arange(255, -1, -1)
     want = np.where(np.arange(256) % 32 == 31, want, want - 1)  # the last lane keeps its own
     np.testing.assert_array_equal(x.get(), want)
+
+
+def test_several_host_threads_may_launch_kernels():
+    """The host's threads run at the same time; a device that is one of a kind must take their kernels one by one."""
+    found = []
+
+    def work(i):
+        for _ in range(300):
+            found.append(float(cp.full((2000,), float(i)).sum()) == 2000 * i)
+
+    threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(120)
+    assert found == [True] * 1200
 
 
 def test_a_template_kernel():

@@ -295,7 +295,10 @@ struct Function {
   char *shared, *shared_end;  // its __shared__ variables
 };
 
+static std::mutex device_lock;  // several host threads may launch, and there is one device
+
 static Status launch(const Function& f, Uint3 grid, Uint3 threads, unsigned dynamic_shared, void** arguments) {
+  std::lock_guard<std::mutex> guard(device_lock);
   const unsigned per_block = threads.x * threads.y * threads.z;
   if (environment("SIM_TRACE", 0))
     fprintf(stderr, "%s<<<(%u, %u, %u), (%u, %u, %u), %u>>>\n", f.name.c_str(), grid.x, grid.y, grid.z, threads.x, threads.y,
