@@ -137,8 +137,8 @@ MISTAKES = [
     Mistake(
         "flags.writeable",
         "backend.py",
-        "    if isinstance(array, np.ndarray):\n        return array.flags.writeable\n    repeats",
-        "    return array.flags.writeable\n    repeats",
+        "if isinstance(array, np.ndarray) and not array.flags.writeable",
+        "if not array.flags.writeable",
         "test_optim.py::test_a_step_keeps_parameters_leaves_and_marks_them_as_changed",
     ),
     Mistake(
@@ -396,17 +396,24 @@ MISTAKES = [
     # ------------------------------------------------------------------------------------------------- which device
     Mistake(
         "positions on the default device",
-        "nn/embedding.py",
-        "arange(start, length, device=ids.device)",
+        "nn/positions.py",
+        "arange(start, length, device=x.device)",
         "arange(start, length)",
         "test_cuda.py::test_a_gpt_trains_as_on_the_cpu",
     ),
     Mistake(
         "a mask on the default device",
-        "gpt.py",
-        "mask = tril(ones(length, k.shape[2], device=x.device), earlier).bool()",
-        "mask = tril(ones(length, k.shape[2]), earlier).bool()",
+        "nn/positions.py",
+        "ones(length, keys, dtype=bool, device=q.device)",
+        "ones(length, keys, dtype=bool)",
         "test_cuda.py::test_a_model_generates_where_it_is",
+    ),
+    Mistake(
+        "a table of angles for one device, given to another",
+        "nn/positions.py",
+        "return _cached(make, dtype or like.dtype, like.device, *how)",
+        'return _cached(make, dtype or like.dtype, "cpu", *how)',
+        "test_cuda.py::test_nor_does_it_with_any_positions[rope-halves]",
     ),
     Mistake(
         "zeros_like on the default device",
