@@ -133,12 +133,16 @@ def test_threads_exchange_values_at_barriers_and_in_warps():
 
 
 def test_several_host_threads_may_launch_kernels():
-    """The host's threads run at the same time; a device that is one of a kind must take their kernels one by one."""
+    """The host's threads run at the same time; a device that is one of a kind must take their kernels one by one.
+
+    What one thread frees the pool may give to another: whole, or a part of it.
+    """
     found = []
 
     def work(i):
-        for _ in range(300):
-            found.append(float(cp.full((2000,), float(i)).sum()) == 2000 * i)
+        for n in range(300):
+            size = 1000 * (n * (i + 1) % 7 + 1)
+            found.append(float(cp.full((size,), float(i)).sum()) == size * i)
 
     threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(4)]
     for t in threads:

@@ -22,6 +22,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ CACHE = build.BUILD / "cache"
 
 _REPLACED = {"cupy_backends.cuda.api.runtime": build.BUILD / "runtime.so", "cupy.cuda.thrust": HERE / "thrust.py"}
 _libraries: list[ctypes.CDLL] = []  # stay loaded: CuPy finds them by name
+_allocating = threading.RLock()
 
 
 class NotBuilt(RuntimeError):
@@ -81,11 +83,15 @@ def _allocate(size: int) -> Any:
     import cupy
 
     pool = cupy.get_default_memory_pool()
-    pool.free_all_blocks()
-    memory = pool.malloc(size)
-    if size:
-        _libraries[0].device_shrink(ctypes.c_void_p(memory.ptr), ctypes.c_size_t(size))
-    return memory
+    shrink = _libraries[0].device_shrink
+    shrink.restype = ctypes.c_bool
+    with _allocating:
+        while True:
+            pool.free_all_blocks()
+            memory = pool.malloc(size)
+            if not size or shrink(ctypes.c_void_p(memory.ptr), ctypes.c_size_t(size)):
+                return memory
+            del memory  # another thread freed an array after free_all_blocks, and the pool gave us that
 
 
 class _Finder:

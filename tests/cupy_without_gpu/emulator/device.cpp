@@ -79,14 +79,16 @@ extern "C" bool device_free(void* block) {
   return true;
 }
 
-// CuPy's pool asks for multiples of 512 bytes; this tells how many an array has.
-extern "C" void device_shrink(void* block, size_t size) {
+// CuPy's pool asks for multiples of 512 bytes; this tells how many an array has. False if the block is not one that came
+// from device_malloc for this array: the pool gave it to an array before, or split it.
+extern "C" bool device_shrink(void* block, size_t size) {
   std::lock_guard<std::mutex> guard(memory_lock);
   auto found = blocks.find((char*)block);
-  if (found == blocks.end() || rounded(size) != rounded(found->second)) return;
+  if (found == blocks.end() || rounded(size) != found->second) return false;
   used -= found->second - size;
   found->second = size;
   draw_red_zones((char*)block, size);
+  return true;
 }
 
 extern "C" bool device_owns(const void* start, size_t size) {
