@@ -138,13 +138,16 @@ def _spell() -> None:
 
 _spell()
 
+if TYPE_CHECKING:
+    from .explain.page import explain
+
 if not TYPE_CHECKING:  # a type checker shall report unknown names itself
     _nearest = _missing(__name__)
 
     def __getattr__(name: str):
         from importlib import import_module
 
-        if name in ("distributions", "testing"):  # which the engine does not import
+        if name in ("distributions", "explain", "testing"):  # which the engine does not import
             return import_module(f"minigrad.{name}")
         return _nearest(name)
 

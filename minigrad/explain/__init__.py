@@ -1,0 +1,28 @@
+"""See it: one HTML page made from a real run, on which gather and scatter-add are seen.
+
+    python -m minigrad.explain "the cat saw the cat and the dog saw the cat"
+
+writes explain.html; in code, and in a notebook where the page shows itself, `minigrad.explain(text)`. Beside it are
+`minigrad.draw(loss)` and `minigrad.trace(loss)`, a graph as a picture and as text (graph.py), and plots (plots.py).
+The engine knows nothing of all this.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+from .page import Page, explain
+
+__all__ = ["Page", "explain"]
+
+
+class _Callable(types.ModuleType):
+    """This room is also its main function: `minigrad.explain("text")`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Page:
+        return explain(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Callable

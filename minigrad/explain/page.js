@@ -1,0 +1,456 @@
+"use strict";
+// The run, and helpers. Text of the run reaches the page through text nodes and attributes only, never as markup.
+const run = JSON.parse(document.getElementById("run").textContent);
+const { dim: D, length: T, stride, batch: B, vocabulary: V, lr } = run.settings;
+const ids = run.inputs.flat(), places = ids.map((_, k) => [Math.floor(k / T), k % T]);
+const repeated = ids.find((id, k) => ids.indexOf(id) < k) ?? ids[0];
+const $ = (id) => document.getElementById(id);
+const range = (n) => [...Array(n).keys()];
+const count = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
+const ordinal = (n) => n + ({ 1: "st", 2: "nd", 3: "rd" }[n % 100 - n % 10 === 10 ? 0 : n % 10] ?? "th");
+
+function el(tag, props, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat(9).filter((child) => child !== undefined));
+  return node;
+}
+
+/** Four digits, so that columns can be compared; an exact zero is "0", and what would round to zero says so. */
+function show(x) {
+  if (x === 0) return "0";
+  return Math.abs(x) < 5e-5 ? x.toExponential(1) : x.toFixed(4).replace("-", "−");
+}
+
+/** A token's text, its spaces and whatever else does not show made visible, in a direction of its own. */
+function spelt(id) {
+  const visible = run.spelling[id][0].replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥")
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+  return el("bdi", { class: "text" }, visible);
+}
+
+const used = [...new Set(ids)];
+const color = (id) => (used.includes(id) ? `c${used.indexOf(id) % 7}` : "");
+const named = (id) => [el("span", { class: `id ${color(id)}` }, `${id} `), spelt(id)];
+const place = (k) => `[${places[k].join(", ")}]`;
+
+/**
+ * A matrix as a table. `name` goes into data-cell, "panel/array/i.j", where the tests read; heads[i] stands before row i,
+ * marks[i] behind it; rowIds[i] is the token id that row i belongs to; cls(i, j) a class for a cell.
+ */
+function matrix({ name, title, shape, rows, heads, marks, rowIds, columns, cls, kind = "", key = (i) => i, format = show }) {
+  const cell = (x, i, j) => {
+    const classes = [x === 0 ? "zero" : "", cls?.(i, j) ?? ""].join(" ").trim();
+    return el("td", { "data-cell": `${name}/${key(i)}.${j}`, class: classes || undefined }, format(x));
+  };
+  return el("table", { class: `matrix ${kind}` },
+    el("caption", null, title, shape ? el("small", null, ` (${shape.join(", ")})`) : undefined),
+    columns ? el("thead", null, el("tr", null, heads ? el("td", { class: "mark" }) : undefined, columns.map((c) => el("th", { scope: "col" }, c)))) : undefined,
+    el("tbody", null, rows.map((row, i) =>
+      el("tr", { "data-id": rowIds?.[i], "data-row": key(i) },
+        heads ? el("th", { scope: "row" }, heads[i]) : undefined,
+        row.map((x, j) => cell(x, i, j)),
+        marks ? el("td", { class: "mark" }, marks[i]) : undefined))));
+}
+
+const tableOf = (name, title, rows, more) => matrix({
+  name, title, rows, shape: [V, D], heads: run.rows.map(named), rowIds: run.rows, key: (i) => run.rows[i], ...more,
+});
+/** One (T, D) matrix for each sequence of a (B, T, D) array. */
+const sequence = (name, title, array, b, more) => matrix({
+  name, title, rows: array[b], key: (t) => `${b}.${t}`, rowIds: run.inputs[b], heads: run.inputs[b].map(named), ...more,
+});
+const leftOut = () => {
+  const unread = V - run.rows.length;
+  return el("p", null, `Not drawn: the table's other ${count(unread, "row")}. Nobody read them in this batch.`);
+};
+
+/** Curves from one row to another, over `view`; only where they stand side by side. */
+function arrows(view, pairs) {
+  view.querySelector("svg.arrows")?.remove();
+  const origin = view.getBoundingClientRect(), svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("class", "arrows");
+  svg.setAttribute("aria-hidden", "true");
+  for (const [from, to, now] of pairs) {
+    const a = from.getBoundingClientRect(), b = to.getBoundingClientRect();
+    if (b.left < a.right + 8) continue;
+    const x1 = a.right - origin.left + view.scrollLeft + 3, x2 = b.left - origin.left + view.scrollLeft - 3;
+    const y1 = (a.top + a.bottom) / 2 - origin.top, y2 = (b.top + b.bottom) / 2 - origin.top, bend = (x2 - x1) / 2;
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", `M${x1},${y1} C${x1 + bend},${y1} ${x2 - bend},${y2} ${x2},${y2} m-6,-4 l6,4 l-6,4`);
+    if (now) path.setAttribute("class", "now");
+    svg.append(path);
+  }
+  view.append(svg);
+}
+
+// ------------------------------------------------------------------------------------------------------------- words
+
+function say(name, text) {
+  for (const node of document.querySelectorAll(`[data-say="${name}"]`)) node.textContent = text;
+}
+say("batch", `${count(B, "sequence")} of ${count(T, "token")}`);
+say("notes", run.notes.join(" "));
+say("dim", count(D, "number"));
+say("vocabulary", V.toLocaleString("en"));
+say("place-shape", `(${T}, ${D})`);
+say("B", B);
+say("classes", run.classes.length);
+say("lr", lr);
+say("footer", `seed ${run.settings.seed}, dim ${D}, length ${T}, stride ${stride}, batch ${B}; float32, four digits shown.`);
+
+// -------------------------------------------------------------------------------------------------------------- tape
+
+const PAGE = 120, BARS = 8; // tokens, and windows, drawn at once
+let firstToken = 0;
+
+/** The windows of the tape under the controls, as the loader makes them. */
+function windows() {
+  const n = run.tokens.length, length = Number($("length").value), step = Number($("stride").value);
+  const found = range(Math.ceil((n - length) / step)).map((i) => ({ start: i * step, length }));
+  const kept = $("drop-last").checked ? found.length - found.length % B : found.length;
+  return found.map((w, i) => ({ ...w, dropped: i >= kept }));
+}
+
+function drawTape() {
+  const n = run.tokens.length, all = windows(), kept = all.filter((w) => !w.dropped);
+  const inputs = Array(n).fill(0), targets = Array(n).fill(0);
+  for (const { start, length } of kept)
+    for (const i of range(length)) inputs[start + i]++, targets[start + i + 1]++;
+  const unused = range(n).filter((i) => !inputs[i] && !targets[i]);
+  const batches = Math.ceil(kept.length / B);
+  $("tape-status").textContent = [
+    `${count(n, "token")}, ${count(kept.length, "window")} in ${batches} batch${batches === 1 ? "" : "es"} of up to ${B}.`,
+    all.length > kept.length ? `drop_last leaves out ${count(all.length - kept.length, "window")}.` : "",
+    `Never an input: ${inputs.filter((c) => !c).length}. Never a target: ${targets.filter((c) => !c).length}.`,
+    unused.length ? `Never used: ${unused.length}, marked below in red with a dashed frame.` : "Every token is used.",
+  ].filter(Boolean).join(" ");
+
+  const view = $("tape-view"), last = Math.min(n, firstToken + PAGE), wide = matchMedia("print").matches ? 680 : view.clientWidth;
+  const across = Math.max(3, Math.min(last - firstToken, Math.floor(wide / 84)));
+  const bars = all.filter((w) => w.start < last && w.start + w.length >= firstToken).slice(0, BARS), lines = [];
+  for (let from = firstToken; from < last; from += across) {
+    const to = Math.min(from + across, last);
+    const chips = range(to - from).map((i) => from + i).map((i) => el("div",
+      { class: `chip ${color(run.tokens[i])} ${inputs[i] || targets[i] ? "" : "unused"}`, "data-id": run.tokens[i], style: `grid-row:1;grid-column:${i - from + 1}` },
+      el("b", null, spelt(run.tokens[i])),
+      el("span", { "data-cell": `tape/id/${i}` }, run.tokens[i]),
+      el("span", { title: "bytes" }, run.spelling[run.tokens[i]][1]),
+      el("span", null, "in ", el("i", { "data-cell": `tape/input/${i}` }, inputs[i]), " · out ", el("i", { "data-cell": `tape/target/${i}` }, targets[i])),
+      inputs[i] || targets[i] ? undefined : el("span", null, "unused")));
+    const strips = bars.flatMap((w) => [["input", 0], ["target", 1]].map(([role, shift]) => {
+      const a = w.start + shift, b = a + w.length, start = Math.max(a, from), end = Math.min(b, to);
+      if (start >= end) return undefined;
+      const edges = `${start > a ? "from-before" : ""} ${end < b ? "goes-on" : ""}`;
+      return [start, end, el("div", { class: `bar ${role} ${w.dropped ? "dropped" : ""} ${edges}` },
+        start === a ? `${role} ${all.indexOf(w)}${w.dropped ? " dropped" : ""}` : "\u00a0")];
+    })).filter(Boolean);
+    strips.forEach(([start, end, bar], r) => {
+      bar.style.gridRow = r + 2;
+      bar.style.gridColumn = `${start - from + 1} / ${end - from + 1}`;
+    });
+    lines.push(el("div", { class: "tape", style: `grid-template-columns:repeat(${across}, minmax(0, 1fr))` }, chips, strips.map((s) => s[2])));
+  }
+  const more = [];
+  if (n > PAGE) {
+    const turn = (by) => () => { firstToken += by; drawTape(); };
+    more.push(el("div", { class: "controls" },
+      el("button", { type: "button", id: "earlier", disabled: firstToken === 0, onclick: turn(-PAGE) }, "◀ earlier tokens"),
+      el("button", { type: "button", id: "later", disabled: last === n, onclick: turn(PAGE) }, "later tokens ▶"),
+      `tokens ${firstToken} to ${last - 1} of ${n.toLocaleString("en")}`));
+  }
+  if (all.length > bars.length) more.push(el("p", null, `Drawn: ${bars.length} of ${count(all.length, "window")}.`));
+  view.replaceChildren(...more, ...lines);
+  light(lit);
+}
+
+function asRun() {
+  $("length").max = $("stride").max = run.tokens.length - 1;
+  $("length").value = T;
+  $("stride").value = stride;
+  $("drop-last").checked = false;
+  drawTape();
+}
+for (const id of ["length", "stride"])
+  $(id).addEventListener("change", () => {
+    const value = Math.round(Number($(id).value)) || 1; // what is not a window becomes the nearest that is
+    $(id).value = Math.min(Math.max(value, 1), run.tokens.length - 1);
+    drawTape();
+  });
+$("drop-last").addEventListener("change", drawTape);
+$("as-run").addEventListener("click", asRun);
+
+// ------------------------------------------------------------------------------------------------------------ gather
+
+let lit = repeated, pinned = repeated;
+
+function drawGather() {
+  const button = (id, k) => el("button",
+    { type: "button", class: `id ${color(id)}`, "data-id": id, "data-k": k, "aria-label": `id ${id} at ${place(k)}`, onclick: () => { pinned = id; light(id); } },
+    `${id} `, spelt(id));
+  const batch = el("table", { class: "matrix small" },
+    el("caption", null, "ids", el("small", null, ` (${B}, ${T})`)),
+    el("tbody", null, range(T).map((t) => el("tr", null,
+      range(B).map((b) => el("td", { "data-cell": `gather/ids/${b}.${t}` }, button(run.inputs[b][t], b * T + t)))))));
+  if (B > 1) batch.querySelector("tbody").before(el("thead", null, el("tr", null, range(B).map((b) => el("th", { scope: "col" }, `ids[${b}]`)))));
+  $("gather-view").replaceChildren(el("div", { class: "row" },
+    tableOf("gather/table", "table", run.table), batch,
+    el("div", { class: "stack" }, range(B).map((b) => sequence("gather/output", `table[ids][${b}]`, run.gathered, b, { shape: [T, D] }))),
+  ), leftOut());
+}
+
+/** Lights an id wherever it stands on the page, and says where that is. */
+function light(id) {
+  lit = id;
+  for (const node of document.querySelectorAll("[data-id]")) node.classList.toggle("lit", Number(node.dataset.id) === id);
+  const at = range(ids.length).filter((k) => ids[k] === id), status = $("gather-status");
+  status.replaceChildren(`id ${id} `, spelt(id), at.length
+    ? ` stands at ${at.map(place).join(", ")}: ${count(at.length, "cop")}`.replace(/cops$/, "copies").replace(/cop$/, "copy") + ` of row ${id}.`
+    : ` is not in this batch: its row is not copied.`);
+  for (const b of document.querySelectorAll("button.id")) b.setAttribute("aria-pressed", Number(b.dataset.id) === pinned);
+  const view = $("gather-view"), row = view.querySelector(`tr[data-row="${id}"]`);
+  const buttons = at.map((k) => view.querySelector(`button[data-k="${k}"]`).closest("td"));
+  const copies = at.map((k) => view.querySelector(`tr[data-row="${places[k].join(".")}"]`));
+  arrows(view, row ? at.flatMap((_, i) => [[row, buttons[i], true], [buttons[i], copies[i], true]]) : []);
+}
+const idAt = (event) => Number(event.target.closest?.("[data-id]")?.dataset.id ?? pinned);
+for (const event of ["pointerover", "focusin"])
+  document.addEventListener(event, (e) => { if (idAt(e) in run.spelling && idAt(e) !== lit) light(idAt(e)); });
+
+// --------------------------------------------------------------------------------------------------------- positions
+
+function drawPositions() {
+  const wrong = $("wrong-axis").getAttribute("aria-pressed") === "true", { n, right, wrong: result, outcome } = run.wrong_axis;
+  const at = (t) => `position ${t}`, table = matrix({
+    name: "positions/table", title: "position table", shape: [T, D], rows: run.positions, heads: range(T).map(at),
+  });
+  const ghost = (b, rows, heads, title) => matrix({
+    name: "positions/ghost", title, rows, heads, kind: "ghost", key: (t) => `${b}.${t}`,
+  });
+  const size = wrong ? n : B, long = wrong ? n : T;
+  const lines = range(size).map((b) => {
+    const copy = wrong ? range(long).map(() => run.positions[b]) : run.positions;
+    const sum = wrong ? result : run.x, ghosts = range(long).map((t) => at(wrong ? b : t));
+    const differs = (t, j) => (wrong && sum[b][t][j] !== right[b][t][j] ? "differs" : "");
+    const own = run.inputs[b].slice(0, long);
+    return el("div", { class: "row" },
+      sequence("positions/tokens", `table[ids][${b}]`, run.gathered.map((s) => s.slice(0, long)), b, { heads: own.map(named) }),
+      el("span", { class: "sign" }, "+"),
+      ghost(b, copy, ghosts, wrong ? `position ${b}, for all of sequence ${b}` : `the position table, seen by sequence ${b}`),
+      el("span", { class: "sign" }, "="),
+      sequence("positions/x", `x[${b}]`, sum, b, { heads: own.map(named), cls: differs }));
+  });
+  $("positions-status").textContent = wrong
+    ? `positions.unsqueeze(1) lies along the batch. With ids of (${B}, ${T}) it gives: ${outcome}. Cropped to B = T = ${n}, below, ` +
+      (n > 1 ? `it runs without an error and gives every token of a sequence the same position: wrong wherever ≠ stands.`
+        : `it gives the same numbers: one sequence of one token cannot tell.`)
+    : `Each sequence adds the same (${T}, ${D}) table; nothing is copied.`;
+  $("positions-view").replaceChildren(el("div", { class: "row" }, table), ...lines);
+}
+function toggled(id, draw) {
+  $(id).addEventListener("click", () => {
+    $(id).setAttribute("aria-pressed", $(id).getAttribute("aria-pressed") !== "true");
+    draw();
+    light(lit);
+  });
+}
+toggled("wrong-axis", drawPositions);
+
+// -------------------------------------------------------------------------------------------------------------- loss
+
+function drawLoss() {
+  const heads = ids.map((id, k) => [`${place(k)} `, ...named(id)]), targets = run.targets.flat();
+  const columns = run.classes.map((id) => [`${id} `, spelt(id)]);
+  const target = (k, j) => (run.classes[j] === targets[k] ? "target" : "");
+  const losses = run.losses.flat();
+  const flat = (name, title, shape, array, more) => matrix({ name, title, shape, rows: array.flat(), heads, rowIds: ids, ...more });
+  const K = run.classes.length;
+  $("loss-view").replaceChildren(
+    el("div", { class: "row" }, flat("loss/probabilities", "probability of each next token, the target framed", [B, T, K], run.probabilities, {
+      columns, cls: target,
+      marks: losses.map((l, k) => ["−ln p = ", el("span", { "data-cell": `loss/losses/${places[k].join(".")}` }, show(l))]),
+    })),
+    el("p", null, "loss = the mean of these ", count(losses.length, "number"), " = ", el("b", { "data-cell": "loss/loss/" }, show(run.loss))),
+    el("div", { class: "row" }, flat("loss/g", "g, the cotangent of x", [B, T, D], run.g)),
+    el("p", null, `g = (probability − 1 at the target) / ${losses.length} @ head: at each place, the sum over the tokens of `,
+      "how much too likely each one was, times its row of the head."),
+    el("details", null, el("summary", null, "The scores, and the layer that made them"),
+      el("div", { class: "row" }, flat("loss/logits", "scores = x @ headᵀ", [B, T, K], run.logits, { columns }),
+        matrix({ name: "loss/head", title: "head", shape: [K, D], rows: run.head, heads: run.classes.map(named), rowIds: run.classes }))));
+}
+
+// ---------------------------------------------------------------------------------------------------------- backward
+
+const G = run.g.flat();
+const nth = ids.map((id, k) => ids.slice(0, k + 1).filter((other) => other === id).length);
+const times = (id) => ids.filter((other) => other === id).length;
+
+/** What `steps` contributions have made of the gradients, in float32 and in the order of the ids, as the engine adds. */
+function gradients(steps, lossy) {
+  const table = new Map(run.rows.map((id) => [id, Array(D).fill(0)])), positions = range(T).map(() => Array(D).fill(0));
+  for (const k of range(steps)) {
+    const add = (row) => row.map((x, j) => Math.fround(x + G[k][j])), t = places[k][1];
+    table.set(ids[k], lossy ? G[k].map((x) => Math.fround(0 + x)) : add(table.get(ids[k])));
+    positions[t] = add(positions[t]);
+  }
+  return { table: run.rows.map((id) => table.get(id)), positions };
+}
+
+function drawBackward() {
+  const steps = Number($("step").value), lossy = $("lossy").getAttribute("aria-pressed") === "true", now = steps - 1;
+  const { table, positions } = gradients(steps, lossy), sum = gradients(steps, false).table;
+  const lost = (i, j) => Math.fround(sum[i][j] - table[i][j]);
+  const marks = run.rows.map((id) => {
+    const so = ids.slice(0, steps).filter((other) => other === id).length, all = times(id);
+    if (!all) return "untouched: nobody read it";
+    if (lossy && so > 1) return `only the last of ${so} is left`;
+    return `${so} of ${count(all, "contribution")}`;
+  });
+  const view = $("backward-view");
+  const lossyCells = (i, j) => (lossy && table[i][j] !== sum[i][j] ? "differs" : "");
+  const right = [
+    tableOf("backward/table_grad", lossy ? "after grad[ids] += g" : "gradient of the table", table, { marks, cls: lossyCells }),
+    matrix({
+      name: "backward/position_grad", title: "gradient of the position table", shape: [T, D], rows: positions,
+      heads: range(T).map((t) => `position ${t}`), kind: "places",
+      marks: range(T).map((t) => `${range(steps).filter((k) => places[k][1] === t).length} of ${B}: one per sequence`),
+    }),
+  ];
+  if (lossy) right.splice(1, 0, tableOf("backward/lost", "lost: the sum of all contributions minus this", run.rows.map((_, i) => range(D).map((j) => lost(i, j)))));
+  view.replaceChildren(el("div", { class: "row" },
+    el("div", { class: "stack" }, range(B).map((b) => sequence("backward/g", `g[${b}]`, run.g, b,
+      { shape: [T, D], heads: range(T).map((t) => [`${place(b * T + t)} `, ...named(run.inputs[b][t])]) }))),
+    el("div", { class: "stack" }, right)), leftOut());
+  const source = (k) => view.querySelector(`tr[data-row="${places[k].join(".")}"]`);
+  const row = (k) => view.querySelector(`tr[data-row="${ids[k]}"]`), slot = (k) => view.querySelector(`.places tr[data-row="${places[k][1]}"]`);
+  if (steps) for (const node of [source(now), row(now), slot(now)]) node.classList.add("now");
+  arrows(view, range(steps).flatMap((k) => [[source(k), row(k), k === now], ...(k === now ? [[source(k), slot(k), true]] : [])]));
+
+  const status = $("backward-status"), end = steps === ids.length;
+  const total = lossy ? table.flat().filter((x, c) => x !== sum.flat()[c]).length : 0;
+  status.replaceChildren(`Step ${steps} of ${ids.length}. `, ...(steps ? [
+    `g${place(now)} goes into row ${ids[now]} `, spelt(ids[now]),
+    lossy && nth[now] > 1 ? `, and overwrites what was there.` : `: its ${ordinal(nth[now])} contribution${end || times(ids[now]) === 1 ? "" : ` of ${times(ids[now])}`}.`,
+    ` It also goes into position ${places[now][1]}, where the sequences of the batch meet: the batch axis is summed away.`,
+    lossy ? ` grad[ids] += g has lost something in ${count(total, "number")} so far.` : "",
+  ] : ["All gradients are zero. Press next."]));
+  for (const [id, off] of [["first", !steps], ["back", !steps], ["next", end], ["last", end]]) $(id).disabled = off;
+  $("step").setAttribute("aria-valuetext", `${steps} of ${ids.length}`);
+}
+
+function goTo(steps) {
+  $("step").value = Math.min(Math.max(steps, 0), ids.length);
+  const focused = document.activeElement;
+  drawBackward();
+  light(steps > 0 ? ids[Number($("step").value) - 1] : pinned);
+  if (focused?.disabled) $(focused.id === "next" || focused.id === "last" ? "back" : "next").focus();
+}
+$("step").max = ids.length;
+for (const [id, to] of [["first", () => 0], ["back", () => -1], ["next", () => 1], ["last", () => ids.length]])
+  $(id).addEventListener("click", () => goTo(id === "first" || id === "last" ? to() : Number($("step").value) + to()));
+$("step").addEventListener("input", () => goTo(Number($("step").value)));
+toggled("lossy", drawBackward);
+
+// ---------------------------------------------------------------------------------------------------------- product
+
+const size = (bytes) => {
+  const unit = ["bytes", "kB", "MB", "GB"], power = bytes < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(bytes) / 3));
+  return power ? `${(bytes / 1000 ** power).toPrecision(3)} ${unit[power]}` : `${bytes} bytes`;
+};
+
+/** Bytes that must be read and written, at 4 a number and 8 an id; N ids, v rows. The product also needs X itself. */
+function bytesMoved(v) {
+  const N = B * T;
+  return {
+    gather: 8 * N + 4 * N * D + 4 * N * D, // ids, rows read, rows written
+    product: 4 * N * v + 4 * v * D + 4 * N * D, // X, the whole table, the result
+    scatter_add: 8 * N + 4 * N * D + 4 * used.length * D, // ids, g, the rows that were read
+    product_grad: 4 * N * v + 4 * N * D + 4 * v * D, // X, g, a gradient for every row
+  };
+}
+
+function drawProduct() {
+  const onehot = ids.map((id) => run.rows.map((row) => Number(row === id))), heads = ids.map((id, k) => [`${place(k)} `, ...named(id)]);
+  const transposed = run.rows.map((_, i) => onehot.map((row) => row[i])), N = ids.length, R = run.rows.length;
+  const digit = { kind: "small", format: String };
+  const sign = (text) => el("span", { class: "sign" }, text);
+  const here = bytesMoved(R), full = bytesMoved(V);
+  const line = (what, a, b) => el("tr", null, el("th", { scope: "row" }, what),
+    [["here", here], ["full", full]].flatMap(([where, moved]) => [a, b].map((key) => el("td", { "data-cell": `product/bytes/${where}.${key}` }, size(moved[key])))));
+  $("product-view").replaceChildren(
+    el("div", { class: "row" },
+      matrix({ name: "product/X", title: "X", shape: [N, R], rows: onehot, heads, rowIds: ids, ...digit }), sign("@"),
+      tableOf("product/table", "table, the rows drawn", run.table, { shape: [R, D] }), sign("="),
+      matrix({ name: "product/output", title: "table[ids]", shape: [N, D], rows: run.product, rowIds: ids })),
+    el("div", { class: "row" },
+      matrix({ name: "product/XT", title: "Xᵀ", shape: [R, N], rows: transposed, heads: run.rows.map(named), rowIds: run.rows, ...digit }), sign("@"),
+      matrix({ name: "product/g", title: "g", shape: [N, D], rows: G, rowIds: ids, heads }), sign("="),
+      matrix({ name: "product/grad", title: "gradient", shape: [R, D], rows: run.product_grad, rowIds: run.rows })),
+    el("table", { class: "bytes" },
+      el("thead", null,
+        el("tr", null, el("td"), el("th", { colspan: 2, scope: "colgroup" }, `these ${R} rows`), el("th", { colspan: 2, scope: "colgroup" }, `all ${V.toLocaleString("en")} rows`)),
+        el("tr", null, el("td", null, "bytes read and written"), ...[0, 1].flatMap(() => [el("th", { scope: "col" }, "by rows"), el("th", { scope: "col" }, "by product")]))),
+      el("tbody", null, line("forward", "gather", "product"), line("backward", "scatter_add", "product_grad"))));
+}
+
+// -------------------------------------------------------------------------------------------------------------- sgd
+
+function drawSGD() {
+  const sign = (text) => el("span", { class: "sign" }, text);
+  const moved = run.rows.map((id, i) => (run.table[i].some((x, j) => x !== run.table_after[i][j]) ? "moved" : "as before"));
+  $("sgd-status").replaceChildren(
+    `${count(run.rows_with_gradient, "row")} of ${V.toLocaleString("en")} moved, and the position table. The loss of this batch was `,
+    el("b", { "data-cell": "sgd/loss/before" }, show(run.loss)), " and is now ", el("b", { "data-cell": "sgd/loss/after" }, show(run.loss_after)), ".");
+  const at = range(T).map((t) => `position ${t}`), bare = (name, title, rows, more) => matrix({ name, title, rows, rowIds: run.rows, key: (i) => run.rows[i], ...more });
+  const spot = (name, title, rows, heads) => matrix({ name, title, rows, heads });
+  $("sgd-view").replaceChildren(
+    el("div", { class: "row" },
+      tableOf("sgd/before", "table before", run.table), sign(`− ${lr} ·`), bare("sgd/grad", "gradient", run.table_grad), sign("="),
+      bare("sgd/after", "table after", run.table_after, { marks: moved })),
+    el("div", { class: "row" },
+      spot("sgd/positions", "position table before", run.positions, at), sign(`− ${lr} ·`), spot("sgd/position_grad", "gradient", run.position_grad),
+      sign("="), spot("sgd/positions_after", "position table after", run.positions_after)));
+}
+
+// ------------------------------------------------------------------------------------------------- questions, the code
+
+function drawQuestions() {
+  const at = range(ids.length).filter((k) => ids[k] === repeated), twice = at.length > 1;
+  const distinct = used.length;
+  const questions = [
+    ["Which rows of the table get a gradient?", [`Those whose ids are in the batch: ${distinct} of ${V.toLocaleString("en")}, here `, used.map((id, i) => [i ? ", " : "", `${id} `, spelt(id)]), ". All others keep a gradient of zero."]],
+    ["Why does one row get more than one contribution?", twice
+      ? [`Because its id stands in the batch more than once. ${repeated} `, spelt(repeated), ` stands at ${at.map(place).join(" and ")}: the row was copied to both places, the loss depends on it through both, and the two g add up.`]
+      : ["Because its id would stand in the batch more than once. In this batch every id stands once; a longer text has repeats."]],
+    ["What does grad[ids] += g lose?", [
+      "NumPy reads grad[ids], adds g, and writes the result back: for an id that repeats, each write replaces the one before, and only the last contribution is left. ",
+      twice ? [`Row ${repeated} keeps g${place(at.at(-1))} and loses ${at.slice(0, -1).map((k) => `g${place(k)}`).join(" and ")}.`] : "Here no id repeats, and nothing is lost: which is why the mistake goes unnoticed.",
+      " Press the button in panel 5."]],
+    ["Where did the batch axis go in the position table?", [
+      `It was summed away. Row t of the table was added to place t of all ${B} sequences, so its gradient is the sum of g[0, t]${B > 1 ? ` to g[${B - 1}, t]` : ""}: shape (${B}, ${T}, ${D}) becomes (${T}, ${D}).`]],
+  ];
+  $("check-view").replaceChildren(...questions.map(([q, a]) => el("details", null, el("summary", null, q), el("p", null, a))));
+}
+
+for (const [panel, parts] of Object.entries(run.code))
+  $(panel).append(el("details", { class: "code" }, el("summary", null, "The code: the engine's lines that did this"),
+    parts.map(({ name, file, line, source }) => [el("p", null, el("b", null, name), ` in ${file}, line ${line}`), el("pre", { tabindex: 0 }, source)])));
+
+// ------------------------------------------------------------------------------------------------------------- start
+
+function drawAll() { drawTape(); drawBackward(); light(lit); }
+drawGather();
+drawPositions();
+drawLoss();
+drawProduct();
+drawSGD();
+drawQuestions();
+asRun();
+goTo(0);
+let width = innerWidth;
+addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
+addEventListener("beforeprint", () => { $("step").value = ids.length; drawAll(); }); // on paper the last step stands for all
+addEventListener("afterprint", drawAll);
