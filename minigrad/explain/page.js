@@ -36,32 +36,34 @@ const used = [...new Set(ids)];
 const color = (id) => (used.includes(id) ? `c${used.indexOf(id) % 7}` : "");
 const named = (id) => [el("span", { class: `id ${color(id)}` }, `${id} `), spelt(id)];
 const place = (k) => `[${places[k].join(", ")}]`;
+const placed = (k) => [`${place(k)} `, ...named(ids[k])];
 
 /**
- * A matrix as a table. `name` goes into data-cell, "panel/array/i.j", where the tests read; heads[i] stands before row i,
- * marks[i] behind it; rowIds[i] is the token id that row i belongs to; cls(i, j) a class for a cell.
+ * A matrix as a table. `name` goes into data-cell, "panel/array/i.j", where the tests read; head(i) stands before row i,
+ * mark(i) behind it, column(j) above; rowIds[i] is the token id that row i belongs to; cls(i, j) a class for a cell.
  */
-function matrix({ name, title, shape, rows, heads, marks, rowIds, columns, cls, kind = "", key = (i) => i, format = show }) {
+function matrix({ name, title, shape, rows, head, mark, rowIds, column, cls, kind = "", key = (i) => i, format = show }) {
   const cell = (x, i, j) => {
     const classes = [x === 0 ? "zero" : "", cls?.(i, j) ?? ""].join(" ").trim();
     return el("td", { "data-cell": `${name}/${key(i)}.${j}`, class: classes || undefined }, format(x));
   };
   return el("table", { class: `matrix ${kind}` },
     el("caption", null, title, shape ? el("small", null, ` (${shape.join(", ")})`) : undefined),
-    columns ? el("thead", null, el("tr", null, heads ? el("td", { class: "mark" }) : undefined, columns.map((c) => el("th", { scope: "col" }, c)))) : undefined,
+    column ? el("thead", null, el("tr", null, head ? el("td", { class: "mark" }) : undefined,
+      rows[0].map((_, j) => el("th", { scope: "col" }, column(j))))) : undefined,
     el("tbody", null, rows.map((row, i) =>
       el("tr", { "data-id": rowIds?.[i], "data-row": key(i) },
-        heads ? el("th", { scope: "row" }, heads[i]) : undefined,
+        head ? el("th", { scope: "row" }, head(i)) : undefined,
         row.map((x, j) => cell(x, i, j)),
-        marks ? el("td", { class: "mark" }, marks[i]) : undefined))));
+        mark ? el("td", { class: "mark" }, mark(i)) : undefined))));
 }
 
 const tableOf = (name, title, rows, more) => matrix({
-  name, title, rows, shape: [V, D], heads: run.rows.map(named), rowIds: run.rows, key: (i) => run.rows[i], ...more,
+  name, title, rows, shape: [V, D], head: (i) => named(run.rows[i]), rowIds: run.rows, key: (i) => run.rows[i], ...more,
 });
 /** One (T, D) matrix for each sequence of a (B, T, D) array. */
 const sequence = (name, title, array, b, more) => matrix({
-  name, title, rows: array[b], key: (t) => `${b}.${t}`, rowIds: run.inputs[b], heads: run.inputs[b].map(named), ...more,
+  name, title, rows: array[b], key: (t) => `${b}.${t}`, rowIds: run.inputs[b], head: (t) => named(run.inputs[b][t]), ...more,
 });
 const leftOut = () => {
   const unread = V - run.rows.length;
@@ -139,7 +141,8 @@ function drawTape() {
       el("b", null, spelt(run.tokens[i])),
       el("span", { "data-cell": `tape/id/${i}` }, run.tokens[i]),
       el("span", { title: "bytes" }, run.spelling[run.tokens[i]][1]),
-      el("span", null, "in ", el("i", { "data-cell": `tape/input/${i}` }, inputs[i]), " · out ", el("i", { "data-cell": `tape/target/${i}` }, targets[i])),
+      el("span", null, "input ", el("b", { "data-cell": `tape/input/${i}` }, inputs[i]), "×"),
+      el("span", null, "target ", el("b", { "data-cell": `tape/target/${i}` }, targets[i]), "×"),
       inputs[i] || targets[i] ? undefined : el("span", null, "unused")));
     const strips = bars.flatMap((w) => [["input", 0], ["target", 1]].map(([role, shift]) => {
       const a = w.start + shift, b = a + w.length, start = Math.max(a, from), end = Math.min(b, to);
@@ -158,8 +161,8 @@ function drawTape() {
   if (n > PAGE) {
     const turn = (by) => () => { firstToken += by; drawTape(); };
     more.push(el("div", { class: "controls" },
-      el("button", { type: "button", id: "earlier", disabled: firstToken === 0, onclick: turn(-PAGE) }, "◀ earlier tokens"),
-      el("button", { type: "button", id: "later", disabled: last === n, onclick: turn(PAGE) }, "later tokens ▶"),
+      el("button", { type: "button", id: "earlier", disabled: firstToken === 0, onclick: turn(-PAGE) }, "‹ earlier tokens"),
+      el("button", { type: "button", id: "later", disabled: last === n, onclick: turn(PAGE) }, "later tokens ›"),
       `tokens ${firstToken} to ${last - 1} of ${n.toLocaleString("en")}`));
   }
   if (all.length > bars.length) more.push(el("p", null, `Drawn: ${bars.length} of ${count(all.length, "window")}.`));
@@ -191,13 +194,13 @@ function drawGather() {
   const button = (id, k) => el("button",
     { type: "button", class: `id ${color(id)}`, "data-id": id, "data-k": k, "aria-label": `id ${id} at ${place(k)}`, onclick: () => { pinned = id; light(id); } },
     `${id} `, spelt(id));
-  const batch = el("table", { class: "matrix small" },
-    el("caption", null, "ids", el("small", null, ` (${B}, ${T})`)),
+  const batch = (b) => el("table", { class: "matrix ids" },
+    el("caption", null, `ids[${b}]`, el("small", null, ` (${T})`)),
     el("tbody", null, range(T).map((t) => el("tr", null,
-      range(B).map((b) => el("td", { "data-cell": `gather/ids/${b}.${t}` }, button(run.inputs[b][t], b * T + t)))))));
-  if (B > 1) batch.querySelector("tbody").before(el("thead", null, el("tr", null, range(B).map((b) => el("th", { scope: "col" }, `ids[${b}]`)))));
+      el("td", { "data-cell": `gather/ids/${b}.${t}` }, button(run.inputs[b][t], b * T + t))))));
   $("gather-view").replaceChildren(el("div", { class: "row" },
-    tableOf("gather/table", "table", run.table), batch,
+    tableOf("gather/table", "table", run.table),
+    el("div", { class: "stack" }, range(B).map(batch)),
     el("div", { class: "stack" }, range(B).map((b) => sequence("gather/output", `table[ids][${b}]`, run.gathered, b, { shape: [T, D] }))),
   ), leftOut());
 }
@@ -225,23 +228,22 @@ for (const event of ["pointerover", "focusin"])
 function drawPositions() {
   const wrong = $("wrong-axis").getAttribute("aria-pressed") === "true", { n, right, wrong: result, outcome } = run.wrong_axis;
   const at = (t) => `position ${t}`, table = matrix({
-    name: "positions/table", title: "position table", shape: [T, D], rows: run.positions, heads: range(T).map(at),
+    name: "positions/table", title: "position table", shape: [T, D], rows: run.positions, head: at,
   });
-  const ghost = (b, rows, heads, title) => matrix({
-    name: "positions/ghost", title, rows, heads, kind: "ghost", key: (t) => `${b}.${t}`,
+  const ghost = (b, rows, head, title) => matrix({
+    name: "positions/ghost", title, rows, head, kind: "ghost", key: (t) => `${b}.${t}`,
   });
   const size = wrong ? n : B, long = wrong ? n : T;
   const lines = range(size).map((b) => {
     const copy = wrong ? range(long).map(() => run.positions[b]) : run.positions;
-    const sum = wrong ? result : run.x, ghosts = range(long).map((t) => at(wrong ? b : t));
+    const sum = wrong ? result : run.x;
     const differs = (t, j) => (wrong && sum[b][t][j] !== right[b][t][j] ? "differs" : "");
-    const own = run.inputs[b].slice(0, long);
     return el("div", { class: "row" },
-      sequence("positions/tokens", `table[ids][${b}]`, run.gathered.map((s) => s.slice(0, long)), b, { heads: own.map(named) }),
+      sequence("positions/tokens", `table[ids][${b}]`, run.gathered.map((s) => s.slice(0, long)), b),
       el("span", { class: "sign" }, "+"),
-      ghost(b, copy, ghosts, wrong ? `position ${b}, for all of sequence ${b}` : `the position table, seen by sequence ${b}`),
+      ghost(b, copy, (t) => at(wrong ? b : t), wrong ? `position ${b}, for all of sequence ${b}` : `the position table, seen by sequence ${b}`),
       el("span", { class: "sign" }, "="),
-      sequence("positions/x", `x[${b}]`, sum, b, { heads: own.map(named), cls: differs }));
+      sequence("positions/x", `x[${b}]`, sum, b, { cls: differs, kind: "checked" }));
   });
   $("positions-status").textContent = wrong
     ? `positions.unsqueeze(1) lies along the batch. With ids of (${B}, ${T}) it gives: ${outcome}. Cropped to B = T = ${n}, below, ` +
@@ -262,24 +264,23 @@ toggled("wrong-axis", drawPositions);
 // -------------------------------------------------------------------------------------------------------------- loss
 
 function drawLoss() {
-  const heads = ids.map((id, k) => [`${place(k)} `, ...named(id)]), targets = run.targets.flat();
-  const columns = run.classes.map((id) => [`${id} `, spelt(id)]);
+  const targets = run.targets.flat(), column = (j) => [`${run.classes[j]} `, spelt(run.classes[j])];
   const target = (k, j) => (run.classes[j] === targets[k] ? "target" : "");
   const losses = run.losses.flat();
-  const flat = (name, title, shape, array, more) => matrix({ name, title, shape, rows: array.flat(), heads, rowIds: ids, ...more });
+  const flat = (name, title, shape, array, more) => matrix({ name, title, shape, rows: array.flat(), head: placed, rowIds: ids, ...more });
   const K = run.classes.length;
   $("loss-view").replaceChildren(
     el("div", { class: "row" }, flat("loss/probabilities", "probability of each next token, the target framed", [B, T, K], run.probabilities, {
-      columns, cls: target,
-      marks: losses.map((l, k) => ["−ln p = ", el("span", { "data-cell": `loss/losses/${places[k].join(".")}` }, show(l))]),
+      column, cls: target,
+      mark: (k) => ["−ln p = ", el("span", { "data-cell": `loss/losses/${places[k].join(".")}` }, show(losses[k]))],
     })),
     el("p", null, "loss = the mean of these ", count(losses.length, "number"), " = ", el("b", { "data-cell": "loss/loss/" }, show(run.loss))),
     el("div", { class: "row" }, flat("loss/g", "g, the cotangent of x", [B, T, D], run.g)),
     el("p", null, `g = (probability − 1 at the target) / ${losses.length} @ head: at each place, the sum over the tokens of `,
       "how much too likely each one was, times its row of the head."),
     el("details", null, el("summary", null, "The scores, and the layer that made them"),
-      el("div", { class: "row" }, flat("loss/logits", "scores = x @ headᵀ", [B, T, K], run.logits, { columns }),
-        matrix({ name: "loss/head", title: "head", shape: [K, D], rows: run.head, heads: run.classes.map(named), rowIds: run.classes }))));
+      el("div", { class: "row" }, flat("loss/logits", "scores = x @ headᵀ", [B, T, K], run.logits, { column }),
+        matrix({ name: "loss/head", title: "head", shape: [K, D], rows: run.head, head: (i) => named(run.classes[i]), rowIds: run.classes }))));
 }
 
 // ---------------------------------------------------------------------------------------------------------- backward
@@ -303,26 +304,26 @@ function drawBackward() {
   const steps = Number($("step").value), lossy = $("lossy").getAttribute("aria-pressed") === "true", now = steps - 1;
   const { table, positions } = gradients(steps, lossy), sum = gradients(steps, false).table;
   const lost = (i, j) => Math.fround(sum[i][j] - table[i][j]);
-  const marks = run.rows.map((id) => {
-    const so = ids.slice(0, steps).filter((other) => other === id).length, all = times(id);
+  const mark = (i) => {
+    const id = run.rows[i], so = ids.slice(0, steps).filter((other) => other === id).length, all = times(id);
     if (!all) return "untouched: nobody read it";
     if (lossy && so > 1) return `only the last of ${so} is left`;
     return `${so} of ${count(all, "contribution")}`;
-  });
+  };
   const view = $("backward-view");
   const lossyCells = (i, j) => (lossy && table[i][j] !== sum[i][j] ? "differs" : "");
   const right = [
-    tableOf("backward/table_grad", lossy ? "after grad[ids] += g" : "gradient of the table", table, { marks, cls: lossyCells }),
+    tableOf("backward/table_grad", lossy ? "after grad[ids] += g" : "gradient of the table", table, { mark, cls: lossyCells, kind: "checked" }),
     matrix({
       name: "backward/position_grad", title: "gradient of the position table", shape: [T, D], rows: positions,
-      heads: range(T).map((t) => `position ${t}`), kind: "places",
-      marks: range(T).map((t) => `${range(steps).filter((k) => places[k][1] === t).length} of ${B}: one per sequence`),
+      head: (t) => `position ${t}`, kind: "checked places",
+      mark: (t) => `${range(steps).filter((k) => places[k][1] === t).length} of ${B}: one per sequence`,
     }),
   ];
-  if (lossy) right.splice(1, 0, tableOf("backward/lost", "lost: the sum of all contributions minus this", run.rows.map((_, i) => range(D).map((j) => lost(i, j)))));
+  if (lossy) right.push(tableOf("backward/lost", "lost: the sum of all contributions minus this", run.rows.map((_, i) => range(D).map((j) => lost(i, j))), { kind: "checked" }));
   view.replaceChildren(el("div", { class: "row" },
     el("div", { class: "stack" }, range(B).map((b) => sequence("backward/g", `g[${b}]`, run.g, b,
-      { shape: [T, D], heads: range(T).map((t) => [`${place(b * T + t)} `, ...named(run.inputs[b][t])]) }))),
+      { shape: [T, D], head: (t) => placed(b * T + t) }))),
     el("div", { class: "stack" }, right)), leftOut());
   const source = (k) => view.querySelector(`tr[data-row="${places[k].join(".")}"]`);
   const row = (k) => view.querySelector(`tr[data-row="${ids[k]}"]`), slot = (k) => view.querySelector(`.places tr[data-row="${places[k][1]}"]`);
@@ -373,7 +374,7 @@ function bytesMoved(v) {
 }
 
 function drawProduct() {
-  const onehot = ids.map((id) => run.rows.map((row) => Number(row === id))), heads = ids.map((id, k) => [`${place(k)} `, ...named(id)]);
+  const onehot = ids.map((id) => run.rows.map((row) => Number(row === id)));
   const transposed = run.rows.map((_, i) => onehot.map((row) => row[i])), N = ids.length, R = run.rows.length;
   const digit = { kind: "small", format: String };
   const sign = (text) => el("span", { class: "sign" }, text);
@@ -382,12 +383,12 @@ function drawProduct() {
     [["here", here], ["full", full]].flatMap(([where, moved]) => [a, b].map((key) => el("td", { "data-cell": `product/bytes/${where}.${key}` }, size(moved[key])))));
   $("product-view").replaceChildren(
     el("div", { class: "row" },
-      matrix({ name: "product/X", title: "X", shape: [N, R], rows: onehot, heads, rowIds: ids, ...digit }), sign("@"),
+      matrix({ name: "product/X", title: "X", shape: [N, R], rows: onehot, head: placed, rowIds: ids, ...digit }), sign("@"),
       tableOf("product/table", "table, the rows drawn", run.table, { shape: [R, D] }), sign("="),
       matrix({ name: "product/output", title: "table[ids]", shape: [N, D], rows: run.product, rowIds: ids })),
     el("div", { class: "row" },
-      matrix({ name: "product/XT", title: "Xᵀ", shape: [R, N], rows: transposed, heads: run.rows.map(named), rowIds: run.rows, ...digit }), sign("@"),
-      matrix({ name: "product/g", title: "g", shape: [N, D], rows: G, rowIds: ids, heads }), sign("="),
+      matrix({ name: "product/XT", title: "Xᵀ", shape: [R, N], rows: transposed, head: (i) => named(run.rows[i]), rowIds: run.rows, ...digit }), sign("@"),
+      matrix({ name: "product/g", title: "g", shape: [N, D], rows: G, rowIds: ids, head: placed }), sign("="),
       matrix({ name: "product/grad", title: "gradient", shape: [R, D], rows: run.product_grad, rowIds: run.rows })),
     el("table", { class: "bytes" },
       el("thead", null,
@@ -404,12 +405,12 @@ function drawSGD() {
   $("sgd-status").replaceChildren(
     `${count(run.rows_with_gradient, "row")} of ${V.toLocaleString("en")} moved, and the position table. The loss of this batch was `,
     el("b", { "data-cell": "sgd/loss/before" }, show(run.loss)), " and is now ", el("b", { "data-cell": "sgd/loss/after" }, show(run.loss_after)), ".");
-  const at = range(T).map((t) => `position ${t}`), bare = (name, title, rows, more) => matrix({ name, title, rows, rowIds: run.rows, key: (i) => run.rows[i], ...more });
-  const spot = (name, title, rows, heads) => matrix({ name, title, rows, heads });
+  const at = (t) => `position ${t}`, bare = (name, title, rows, more) => matrix({ name, title, rows, rowIds: run.rows, key: (i) => run.rows[i], ...more });
+  const spot = (name, title, rows, head) => matrix({ name, title, rows, head });
   $("sgd-view").replaceChildren(
     el("div", { class: "row" },
       tableOf("sgd/before", "table before", run.table), sign(`− ${lr} ·`), bare("sgd/grad", "gradient", run.table_grad), sign("="),
-      bare("sgd/after", "table after", run.table_after, { marks: moved })),
+      bare("sgd/after", "table after", run.table_after, { mark: (i) => moved[i] })),
     el("div", { class: "row" },
       spot("sgd/positions", "position table before", run.positions, at), sign(`− ${lr} ·`), spot("sgd/position_grad", "gradient", run.position_grad),
       sign("="), spot("sgd/positions_after", "position table after", run.positions_after)));
