@@ -149,7 +149,7 @@ function drawTape() {
       if (start >= end) return undefined;
       const edges = `${start > a ? "from-before" : ""} ${end < b ? "goes-on" : ""}`;
       return [start, end, el("div", { class: `bar ${role} ${w.dropped ? "dropped" : ""} ${edges}` },
-        start === a ? `${role} ${all.indexOf(w)}${w.dropped ? " dropped" : ""}` : "\u00a0")];
+        `${start > a ? "… " : ""}${role} ${all.indexOf(w)}${w.dropped ? " dropped" : ""}`)];
     })).filter(Boolean);
     strips.forEach(([start, end, bar], r) => {
       bar.style.gridRow = r + 2;
@@ -306,9 +306,8 @@ function drawBackward() {
   const lost = (i, j) => Math.fround(sum[i][j] - table[i][j]);
   const mark = (i) => {
     const id = run.rows[i], so = ids.slice(0, steps).filter((other) => other === id).length, all = times(id);
-    if (!all) return "untouched: nobody read it";
-    if (lossy && so > 1) return `only the last of ${so} is left`;
-    return `${so} of ${count(all, "contribution")}`;
+    if (!all) return "untouched";
+    return lossy && so > 1 ? `1 of ${so} left` : `${so} of ${all} added`;
   };
   const view = $("backward-view");
   const lossyCells = (i, j) => (lossy && table[i][j] !== sum[i][j] ? "differs" : "");
@@ -317,7 +316,7 @@ function drawBackward() {
     matrix({
       name: "backward/position_grad", title: "gradient of the position table", shape: [T, D], rows: positions,
       head: (t) => `position ${t}`, kind: "checked places",
-      mark: (t) => `${range(steps).filter((k) => places[k][1] === t).length} of ${B}: one per sequence`,
+      mark: (t) => `${range(steps).filter((k) => places[k][1] === t).length} of ${B} added`,
     }),
   ];
   if (lossy) right.push(tableOf("backward/lost", "lost: the sum of all contributions minus this", run.rows.map((_, i) => range(D).map((j) => lost(i, j))), { kind: "checked" }));
