@@ -22,7 +22,7 @@ function el(tag, props, ...children) {
 /** Four digits, so that columns can be compared; an exact zero is "0", and what would round to zero says so. */
 function show(x) {
   if (x === 0) return "0";
-  return Math.abs(x) < 5e-5 ? x.toExponential(1) : x.toFixed(4).replace("-", "−");
+  return (Math.abs(x) < 5e-5 ? x.toExponential(1) : x.toFixed(4)).replace(/^-/, "−");
 }
 
 /** A token's text, its spaces and whatever else does not show made visible, in a direction of its own. */
@@ -40,9 +40,10 @@ const placed = (k) => [`${place(k)} `, ...named(ids[k])];
 
 /**
  * A matrix as a table. `name` goes into data-cell, "panel/array/i.j", where the tests read; head(i) stands before row i,
- * mark(i) behind it, column(j) above; rowIds[i] is the token id that row i belongs to; cls(i, j) a class for a cell.
+ * mark(i) behind it, column(j) above; rowIds[i] is the token id that row i belongs to; cls(i, j) a class for a cell; of long
+ * rows the first `most` numbers are drawn.
  */
-function matrix({ name, title, shape, rows, head, mark, rowIds, column, cls, kind = "", key = (i) => i, format = show }) {
+function matrix({ name, title, shape, rows, head, mark, rowIds, column, cls, kind = "", key = (i) => i, format = show, most = 6 }) {
   const cell = (x, i, j) => {
     const classes = [x === 0 ? "zero" : "", cls?.(i, j) ?? ""].join(" ").trim();
     return el("td", { "data-cell": `${name}/${key(i)}.${j}`, class: classes || undefined }, format(x));
@@ -54,7 +55,8 @@ function matrix({ name, title, shape, rows, head, mark, rowIds, column, cls, kin
     el("tbody", null, rows.map((row, i) =>
       el("tr", { "data-id": rowIds?.[i], "data-row": key(i) },
         head ? el("th", { scope: "row" }, head(i)) : undefined,
-        row.map((x, j) => cell(x, i, j)),
+        row.slice(0, most).map((x, j) => cell(x, i, j)),
+        row.length > most ? el("td", { class: "mark" }, "…") : undefined,
         mark ? el("td", { class: "mark" }, mark(i)) : undefined))));
 }
 
@@ -95,7 +97,7 @@ function say(name, text) {
   for (const node of document.querySelectorAll(`[data-say="${name}"]`)) node.textContent = text;
 }
 say("batch", `${count(B, "sequence")} of ${count(T, "token")}`);
-say("notes", run.notes.join(" "));
+say("notes", [...run.notes, ...(D > 6 ? [`Of the ${D} numbers in a row the first 6 are drawn; all of them are computed.`] : [])].join(" "));
 say("dim", count(D, "number"));
 say("vocabulary", V.toLocaleString("en"));
 say("place-shape", `(${T}, ${D})`);
@@ -266,12 +268,11 @@ toggled("wrong-axis", drawPositions);
 function drawLoss() {
   const targets = run.targets.flat(), column = (j) => [`${run.classes[j]} `, spelt(run.classes[j])];
   const target = (k, j) => (run.classes[j] === targets[k] ? "target" : "");
-  const losses = run.losses.flat();
+  const losses = run.losses.flat(), K = run.classes.length;
   const flat = (name, title, shape, array, more) => matrix({ name, title, shape, rows: array.flat(), head: placed, rowIds: ids, ...more });
-  const K = run.classes.length;
   $("loss-view").replaceChildren(
     el("div", { class: "row" }, flat("loss/probabilities", "probability of each next token, the target framed", [B, T, K], run.probabilities, {
-      column, cls: target,
+      column, cls: target, most: K,
       mark: (k) => ["−ln p = ", el("span", { "data-cell": `loss/losses/${places[k].join(".")}` }, show(losses[k]))],
     })),
     el("p", null, "loss = the mean of these ", count(losses.length, "number"), " = ", el("b", { "data-cell": "loss/loss/" }, show(run.loss))),
@@ -279,7 +280,7 @@ function drawLoss() {
     el("p", null, `g = (probability − 1 at the target) / ${losses.length} @ head: at each place, the sum over the tokens of `,
       "how much too likely each one was, times its row of the head."),
     el("details", null, el("summary", null, "The scores, and the layer that made them"),
-      el("div", { class: "row" }, flat("loss/logits", "scores = x @ headᵀ", [B, T, K], run.logits, { column }),
+      el("div", { class: "row" }, flat("loss/logits", "scores = x @ headᵀ", [B, T, K], run.logits, { column, most: K }),
         matrix({ name: "loss/head", title: "head", shape: [K, D], rows: run.head, head: (i) => named(run.classes[i]), rowIds: run.classes }))));
 }
 
@@ -375,7 +376,7 @@ function bytesMoved(v) {
 function drawProduct() {
   const onehot = ids.map((id) => run.rows.map((row) => Number(row === id)));
   const transposed = run.rows.map((_, i) => onehot.map((row) => row[i])), N = ids.length, R = run.rows.length;
-  const digit = { kind: "small", format: String };
+  const digit = { kind: "small", format: String, most: Infinity };
   const sign = (text) => el("span", { class: "sign" }, text);
   const here = bytesMoved(R), full = bytesMoved(V);
   const line = (what, a, b) => el("tr", null, el("th", { scope: "row" }, what),
