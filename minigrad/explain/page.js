@@ -2,6 +2,7 @@
 // The run, and helpers. Text of the run reaches the page through text nodes and attributes only, never as markup.
 const run = JSON.parse(document.getElementById("run").textContent);
 const { dim: D, length: T, stride, batch: B, vocabulary: V, lr } = run.settings;
+const COLUMNS = D > 6 ? 4 : 6; // of a row of D numbers, so that two tables and the arrows between them fit
 const ids = run.inputs.flat(), places = ids.map((_, k) => [Math.floor(k / T), k % T]);
 const repeated = ids.find((id, k) => ids.indexOf(id) < k) ?? ids[0];
 const $ = (id) => document.getElementById(id);
@@ -43,7 +44,7 @@ const placed = (k) => [`${place(k)} `, ...named(ids[k])];
  * mark(i) behind it, column(j) above; rowIds[i] is the token id that row i belongs to; cls(i, j) a class for a cell; of long
  * rows the first `most` numbers are drawn.
  */
-function matrix({ name, title, shape, rows, head, mark, rowIds, column, cls, kind = "", key = (i) => i, format = show, most = 6 }) {
+function matrix({ name, title, shape, rows, head, mark, rowIds, column, cls, kind = "", key = (i) => i, format = show, most = COLUMNS }) {
   const cell = (x, i, j) => {
     const classes = [x === 0 ? "zero" : "", cls?.(i, j) ?? ""].join(" ").trim();
     return el("td", { "data-cell": `${name}/${key(i)}.${j}`, class: classes || undefined }, format(x));
@@ -97,7 +98,7 @@ function say(name, text) {
   for (const node of document.querySelectorAll(`[data-say="${name}"]`)) node.textContent = text;
 }
 say("batch", `${count(B, "sequence")} of ${count(T, "token")}`);
-say("notes", [...run.notes, ...(D > 6 ? [`Of the ${D} numbers in a row the first 6 are drawn; all of them are computed.`] : [])].join(" "));
+say("notes", [...run.notes, ...(D > 6 ? [`Of the ${D} numbers in a row the first ${COLUMNS} are drawn; all of them are computed.`] : [])].join(" "));
 say("dim", count(D, "number"));
 say("vocabulary", V.toLocaleString("en"));
 say("place-shape", `(${T}, ${D})`);
