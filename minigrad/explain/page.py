@@ -30,11 +30,12 @@ class Page(str):
             FileExistsError: there is a file of that name that is not such a page; it is left alone.
             OSError: it cannot be written.
         """
+        path = os.fsdecode(path)  # not a number: open() would take it for a file that is already open
         if os.path.exists(path):
             with open(path, "rb") as file:
                 if MADE_BY.encode() not in file.read(200):
                     raise FileExistsError(
-                        f"{os.fspath(path)} is there and is not a page of explain: choose another name"
+                        f"{path} is there and is not a page of explain: choose another name"
                     )
         with replacing(path) as out:
             out.write(self.encode())
@@ -74,7 +75,7 @@ def explain(
         the page, a str of HTML below 300 KB. It shows itself in a notebook, and makes no request of any kind.
 
     Raises:
-        TypeError: text is not a str.
+        TypeError: text is not a str, another argument not an int, `out` not a path.
         ValueError: fewer than two tokens; a size below 1; more numbers than a page can hold, batch * length * dim > 1,024.
         FileExistsError: `out` is a file that is not such a page.
     """

@@ -47,6 +47,9 @@ def run(
 ) -> dict[str, Any]:
     """Everything that happens to the first batch of a text, as lists and numbers; see minigrad.explain for the arguments."""
     ids, notes = _tokens(text)
+    dim, batch, seed = _integer("dim", dim), _integer("batch", batch), _integer("seed", seed)
+    length = None if length is None else _integer("length", length)
+    stride = None if stride is None else _integer("stride", stride)
     length, stride = _window(len(ids), length, stride, batch, notes)
     if dim < 1 or batch * length > MOST_POSITIONS or batch * length * dim > MOST_NUMBERS:
         raise ValueError(
@@ -162,6 +165,11 @@ def _window(n: int, length: int | None, stride: int | None, batch: int, notes: l
     for name, value in (("batch", batch), ("length", length), ("stride", stride)):
         if value is not None and value < 1:
             raise ValueError(f"explain: {name} must be 1 or more, got {value}")
+    if length is not None and length >= n:
+        raise ValueError(
+            f"explain: the text has {n:,} tokens, so length goes up to {n - 1:,} and leaves a target; got {length}: "
+            f"shorten it or write more"
+        )
     usual = (length or min(LENGTH, n - 1), stride or STRIDE)
     fits = [
         (t, s)
@@ -173,6 +181,12 @@ def _window(n: int, length: int | None, stride: int | None, batch: int, notes: l
     if chosen != (length or LENGTH, stride or STRIDE):
         notes.append(f"The text is short: windows of {chosen[0]}, each {chosen[1]} after the one before.")
     return chosen
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"explain: {name} must be an int, got {value!r} ({type(value).__name__})")
+    return int(value)
 
 
 @contextmanager
