@@ -63,7 +63,7 @@ def explain(
     """Run a text through tokens, windows, embeddings, a loss, backward and an SGD step, and show every number on a page.
 
     Args:
-        text: what to run; the page takes its first 2,000 tokens.
+        text: what to run; the page takes its first 1,000 tokens.
         dim: numbers a row of the tables has.
         length: tokens a window. Default: 4, or fewer where the text is too short to fill the batch.
         stride: tokens from one window to the next. Default: 2, or 1.
@@ -76,7 +76,8 @@ def explain(
 
     Raises:
         TypeError: text is not a str, another argument not an int, `out` not a path.
-        ValueError: fewer than two tokens; a size below 1; more numbers than a page can hold, batch * length * dim > 1,024.
+        ValueError: fewer than two tokens; a size below 1; more numbers than a page can hold: dim > 64, batch * length > 32 or
+            batch * length * dim > 512.
         FileExistsError: `out` is a file that is not such a page.
     """
     found = run(text, dim, length, stride, batch, seed)

@@ -34,7 +34,7 @@ from ..tensor import Tensor
 DEFAULT_TEXT = "the cat saw the cat and the dog saw the cat"
 LENGTH, STRIDE = 4, 2  # where the text is long enough
 LEARNING_RATE = 1.0  # so that a step is seen
-MOST_TOKENS, MOST_POSITIONS, MOST_NUMBERS = 2_000, 48, 1_024  # what a page can hold: tokens, B * T, B * T * D
+MOST_TOKENS, MOST_DIM, MOST_POSITIONS, MOST_NUMBERS = 1_000, 64, 32, 512  # in 300 KB: tokens, D, B * T, B * T * D
 
 
 def run(
@@ -51,10 +51,10 @@ def run(
     length = None if length is None else _integer("length", length)
     stride = None if stride is None else _integer("stride", stride)
     length, stride = _window(len(ids), length, stride, batch, notes)
-    if dim < 1 or batch * length > MOST_POSITIONS or batch * length * dim > MOST_NUMBERS:
+    if not 1 <= dim <= MOST_DIM or batch * length > MOST_POSITIONS or batch * length * dim > MOST_NUMBERS:
         raise ValueError(
-            f"explain writes down every number: it takes a dim from 1, batch * length up to {MOST_POSITIONS} and "
-            f"batch * length * dim up to {MOST_NUMBERS}, got batch {batch}, length {length}, dim {dim}"
+            f"explain writes down every number: it takes a dim of 1 to {MOST_DIM}, batch * length up to {MOST_POSITIONS} "
+            f"and batch * length * dim up to {MOST_NUMBERS}, got batch {batch}, length {length}, dim {dim}"
         )
     dataset = WindowDataset(ids, length, stride)
     if len(dataset) < batch:
