@@ -30,7 +30,7 @@ class Numbers:
         self.run = run
         self.B, self.T, self.D = np.shape(run["gathered"])
         settings = run["settings"]
-        assert (self.B, self.T, self.D) == tuple(settings[name] for name in ("batch", "length", "dim"))
+        assert tuple(settings[name] for name in ("batch", "length", "dim")) == (self.B, self.T, self.D)
         self.stride, self.vocabulary = settings["stride"], settings["vocabulary"]
         self.tokens, self.rows, self.classes, self.report = (
             run[name] for name in ("tokens", "rows", "classes", "report")

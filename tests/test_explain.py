@@ -5,6 +5,7 @@ test_explain_browser.py looks at the same page in a browser.
 
 from __future__ import annotations
 
+import functools
 import html
 import inspect
 import json
@@ -59,9 +60,14 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 
 
+@functools.cache
+def made(name: str) -> Page:
+    return explain(**RUNS[name])
+
+
 @pytest.fixture(params=RUNS)
 def page(request: pytest.FixtureRequest) -> Page:
-    return explain(**RUNS[request.param])
+    return made(request.param)
 
 
 # ------------------------------------------------------------------------------------------------------------ the numbers
@@ -556,7 +562,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_the_commands_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """Every option reaches the run, and what there is to say is printed and stands on the page."""
     monkeypatch.chdir(tmp_path)
-    options = "--dim 2 --length 3 --stride 1 --batch 3 --seed 5 --out a.html".split()
+    options = ["--dim", "2", "--length", "3", "--stride", "1", "--batch", "3", "--seed", "5", "--out", "a.html"]
     assert run_main(monkeypatch, "a b c d e", *options) == 0
     expected = explain("a b c d e", dim=2, length=3, stride=1, batch=3, seed=5)
     assert Path("a.html").read_bytes() == expected.encode()

@@ -34,9 +34,7 @@ class Page(str):
         if os.path.exists(path):
             with open(path, "rb") as file:
                 if MADE_BY.encode() not in file.read(200):
-                    raise FileExistsError(
-                        f"{path} is there and is not a page of explain: choose another name"
-                    )
+                    raise FileExistsError(f"{path} is there and is not a page of explain: choose another name")
         with replacing(path) as out:
             out.write(self.encode())
 
