@@ -8,7 +8,6 @@ const repeated = ids.find((id, k) => ids.indexOf(id) < k) ?? ids[0];
 const $ = (id) => document.getElementById(id);
 const range = (n) => [...Array(n).keys()];
 const count = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
-const ordinal = (n) => n + ({ 1: "st", 2: "nd", 3: "rd" }[n % 100 - n % 10 === 10 ? 0 : n % 10] ?? "th");
 
 function el(tag, props, ...children) {
   const node = document.createElement(tag);
@@ -26,12 +25,12 @@ function show(x) {
   return (Math.abs(x) < 5e-5 ? x.toExponential(1) : x.toFixed(4)).replace(/^-/, "−");
 }
 
-/** A token's text, its spaces and whatever else does not show made visible, in a direction of its own. */
-function spelt(id) {
-  const visible = run.spelling[id][0].replace(/ /g, "␣").replace(/\n/g, "⏎").replace(/\t/g, "⇥")
-    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
-  return el("bdi", { class: "text" }, visible);
-}
+/** What does not show, or changes how its neighbours do, spelt out. */
+const visible = (text) => text.replace(/\n/g, "⏎").replace(/\t/g, "⇥")
+  .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+
+/** A token's text, spaces made visible, in a direction of its own. */
+const spelt = (id) => el("bdi", { class: "text" }, visible(run.spelling[id][0]).replace(/ /g, "␣"));
 
 const used = [...new Set(ids)];
 const color = (id) => (used.includes(id) ? `c${used.indexOf(id) % 7}` : "");
@@ -68,10 +67,19 @@ const tableOf = (name, title, rows, more) => matrix({
 const sequence = (name, title, array, b, more) => matrix({
   name, title, rows: array[b], key: (t) => `${b}.${t}`, rowIds: run.inputs[b], head: (t) => named(run.inputs[b][t]), ...more,
 });
-const leftOut = () => {
-  const unread = V - run.rows.length;
-  return el("p", null, `Not drawn: the table's other ${count(unread, "row")}. Nobody read them in this batch.`);
-};
+const leftOut = () => el("p", null,
+  `This batch reads ${count(used.length, "row")}. Those with a grey bar are drawn for comparison: it does not read them, nor the `,
+  `${count(V - run.rows.length, "row")} that are not drawn.`);
+
+/** Where a view is wider than the screen it says so, and can be scrolled by keyboard. */
+function hints() {
+  for (const view of document.querySelectorAll(".view")) {
+    const wide = view.scrollWidth > view.clientWidth + 2;
+    view.classList.toggle("wide", wide);
+    if (wide) view.tabIndex = 0;
+    else view.removeAttribute("tabindex");
+  }
+}
 
 /** Curves from one row to another, over `view`; only where they stand side by side. */
 function arrows(view, pairs) {
@@ -97,7 +105,8 @@ function arrows(view, pairs) {
 function say(name, text) {
   for (const node of document.querySelectorAll(`[data-say="${name}"]`)) node.textContent = text;
 }
-say("batch", `${count(B, "sequence")} of ${count(T, "token")}`);
+say("batch", count(B, "window"));
+say("text", visible(run.text));
 say("notes", [...run.notes, ...(D > 6 ? [`Of the ${D} numbers in a row the first ${COLUMNS} are drawn; all of them are computed.`] : [])].join(" "));
 say("dim", count(D, "number"));
 say("vocabulary", V.toLocaleString("en"));
@@ -105,7 +114,7 @@ say("place-shape", `(${T}, ${D})`);
 say("B", B);
 say("classes", run.classes.length);
 say("lr", lr);
-say("footer", `seed ${run.settings.seed}, dim ${D}, length ${T}, stride ${stride}, batch ${B}; float32, four digits shown.`);
+say("footer", `seed ${run.settings.seed}, dim ${D}, length ${T}, stride ${stride}, batch ${B}; float32. This page fetches and sends nothing.`);
 
 // -------------------------------------------------------------------------------------------------------------- tape
 
@@ -129,9 +138,9 @@ function drawTape() {
   const batches = Math.ceil(kept.length / B);
   $("tape-status").textContent = [
     `${count(n, "token")}, ${count(kept.length, "window")} in ${batches} batch${batches === 1 ? "" : "es"} of up to ${B}.`,
-    all.length > kept.length ? `drop_last leaves out ${count(all.length - kept.length, "window")}.` : "",
-    `Never an input: ${inputs.filter((c) => !c).length}. Never a target: ${targets.filter((c) => !c).length}.`,
-    unused.length ? `Never used: ${unused.length}, marked below in red with a dashed frame.` : "Every token is used.",
+    $("drop-last").checked ? `drop_last leaves out ${count(all.length - kept.length, "window")}.` : "",
+    `Tokens that are never an input: ${inputs.filter((c) => !c).length}; never a target: ${targets.filter((c) => !c).length};`,
+    unused.length ? `never either: ${unused.length}, in red with a dashed frame.` : "never either: 0.",
   ].filter(Boolean).join(" ");
 
   const view = $("tape-view"), last = Math.min(n, firstToken + PAGE), wide = matchMedia("print").matches ? 680 : view.clientWidth;
@@ -214,7 +223,7 @@ function light(id) {
   for (const node of document.querySelectorAll("[data-id]")) node.classList.toggle("lit", Number(node.dataset.id) === id);
   const at = range(ids.length).filter((k) => ids[k] === id), status = $("gather-status");
   status.replaceChildren(`id ${id} `, spelt(id), at.length
-    ? ` stands at ${at.map(place).join(", ")}: ${count(at.length, "cop")}`.replace(/cops$/, "copies").replace(/cop$/, "copy") + ` of row ${id}.`
+    ? ` stands at ${at.map(place).join(" and ")}: ${count(at.length, "cop")}`.replace(/cops$/, "copies").replace(/cop$/, "copy") + ` of row ${id}.`
     : ` is not in this batch: its row is not copied.`);
   for (const b of document.querySelectorAll("button.id")) b.setAttribute("aria-pressed", Number(b.dataset.id) === pinned);
   const view = $("gather-view"), row = view.querySelector(`tr[data-row="${id}"]`);
@@ -249,9 +258,10 @@ function drawPositions() {
       sequence("positions/x", `x[${b}]`, sum, b, { cls: differs, kind: "checked" }));
   });
   $("positions-status").textContent = wrong
-    ? `positions.unsqueeze(1) lies along the batch. With ids of (${B}, ${T}) it gives: ${outcome}. Cropped to B = T = ${n}, below, ` +
-      (n > 1 ? `it runs without an error and gives every token of a sequence the same position: wrong wherever ≠ stands.`
-        : `it gives the same numbers: one sequence of one token cannot tell.`)
+    ? `positions.unsqueeze(1) pairs the ${count(T, "position")} with the ${count(B, "sequence")} instead of the places. Here that gives ${outcome}. ` +
+      (n > 1 ? `But with as many places as sequences, ${n} and ${n} as below, nothing complains, and every token of a sequence gets ` +
+        `the same position: ≠ marks what differs from the right sum.`
+        : `With one sequence of one token, below, it cannot be told from the right way.`)
     : `Each sequence adds the same (${T}, ${D}) table; nothing is copied.`;
   $("positions-view").replaceChildren(el("div", { class: "row" }, table), ...lines);
 }
@@ -260,6 +270,7 @@ function toggled(id, draw) {
     $(id).setAttribute("aria-pressed", $(id).getAttribute("aria-pressed") !== "true");
     draw();
     light(lit);
+    hints();
   });
 }
 toggled("wrong-axis", drawPositions);
@@ -278,8 +289,8 @@ function drawLoss() {
     })),
     el("p", null, "loss = the mean of these ", count(losses.length, "number"), " = ", el("b", { "data-cell": "loss/loss/" }, show(run.loss))),
     el("div", { class: "row" }, flat("loss/g", "g, the cotangent of x", [B, T, D], run.g)),
-    el("p", null, `g = (probability − 1 at the target) / ${losses.length} @ head: at each place, the sum over the tokens of `,
-      "how much too likely each one was, times its row of the head."),
+    el("p", null, `g = d @ head / ${losses.length}, where d is the probability, minus 1 in the framed cell: how much too likely each token was. `,
+      `The division is there because the loss is a mean of ${losses.length}.`),
     el("details", null, el("summary", null, "The scores, and the layer that made them"),
       el("div", { class: "row" }, flat("loss/logits", "scores = x @ headᵀ", [B, T, K], run.logits, { column, most: K }),
         matrix({ name: "loss/head", title: "head", shape: [K, D], rows: run.head, head: (i) => named(run.classes[i]), rowIds: run.classes }))));
@@ -305,11 +316,12 @@ function gradients(steps, lossy) {
 function drawBackward() {
   const steps = Number($("step").value), lossy = $("lossy").getAttribute("aria-pressed") === "true", now = steps - 1;
   const { table, positions } = gradients(steps, lossy), sum = gradients(steps, false).table;
-  const lost = (i, j) => Math.fround(sum[i][j] - table[i][j]);
+  const shared = range(run.rows.length).filter((i) => times(run.rows[i]) > 1); // rows that have something to lose
+  const lost = shared.map((i) => range(D).map((j) => Math.fround(sum[i][j] - table[i][j])));
   const mark = (i) => {
     const id = run.rows[i], so = ids.slice(0, steps).filter((other) => other === id).length, all = times(id);
-    if (!all) return "untouched";
-    return lossy && so > 1 ? `1 of ${so} left` : `${so} of ${all} added`;
+    if (!all) return "none";
+    return lossy && so > 1 ? `1 of ${so} kept` : `${so} of ${all}`;
   };
   const view = $("backward-view");
   const lossyCells = (i, j) => (lossy && table[i][j] !== sum[i][j] ? "differs" : "");
@@ -318,27 +330,35 @@ function drawBackward() {
     matrix({
       name: "backward/position_grad", title: "gradient of the position table", shape: [T, D], rows: positions,
       head: (t) => `position ${t}`, kind: "checked places",
-      mark: (t) => `${range(steps).filter((k) => places[k][1] === t).length} of ${B} added`,
+      mark: (t) => `${range(steps).filter((k) => places[k][1] === t).length} of ${B}`,
     }),
   ];
-  if (lossy) right.push(tableOf("backward/lost", "lost: the sum of all contributions minus this", run.rows.map((_, i) => range(D).map((j) => lost(i, j))), { kind: "checked" }));
+  if (lossy && shared.length) right.splice(1, 0, tableOf("backward/lost", "lost = right gradient − this", lost, {
+    kind: "checked", shape: undefined, head: (i) => named(run.rows[shared[i]]), rowIds: shared.map((i) => run.rows[i]), key: (i) => run.rows[shared[i]],
+  }));
   view.replaceChildren(el("div", { class: "row" },
     el("div", { class: "stack" }, range(B).map((b) => sequence("backward/g", `g[${b}]`, run.g, b,
       { shape: [T, D], head: (t) => placed(b * T + t) }))),
-    el("div", { class: "stack" }, right)), leftOut());
+    el("div", { class: "stack same" }, right)), leftOut());
   const source = (k) => view.querySelector(`tr[data-row="${places[k].join(".")}"]`);
   const row = (k) => view.querySelector(`tr[data-row="${ids[k]}"]`), slot = (k) => view.querySelector(`.places tr[data-row="${places[k][1]}"]`);
   if (steps) for (const node of [source(now), row(now), slot(now)]) node.classList.add("now");
   arrows(view, range(steps).flatMap((k) => [[source(k), row(k), k === now], ...(k === now ? [[source(k), slot(k), true]] : [])]));
 
   const status = $("backward-status"), end = steps === ids.length;
-  const total = lossy ? table.flat().filter((x, c) => x !== sum.flat()[c]).length : 0;
-  status.replaceChildren(`Step ${steps} of ${ids.length}. `, ...(steps ? [
-    `g${place(now)} goes into row ${ids[now]} `, spelt(ids[now]),
-    lossy && nth[now] > 1 ? `, and overwrites what was there.` : `: its ${ordinal(nth[now])} contribution${end || times(ids[now]) === 1 ? "" : ` of ${times(ids[now])}`}.`,
-    ` It also goes into position ${places[now][1]}, where the sequences of the batch meet: the batch axis is summed away.`,
-    lossy ? ` grad[ids] += g has lost something in ${count(total, "number")} so far.` : "",
-  ] : ["All gradients are zero. Press next."]));
+  const before = steps && gradients(now, lossy).table[run.rows.indexOf(ids[now])][0], wrong = table.flat().filter((x, c) => x !== sum.flat()[c]).length;
+  const words = [`Step ${steps} of ${ids.length}. `];
+  if (!steps) words.push("All gradients are zero. Press next.");
+  else if (lossy && nth[now] > 1) words.push(`g${place(now)} overwrites row ${ids[now]} `, spelt(ids[now]),
+    `: grad[ids] += g reads the row for every place first, and all of them read 0; then each writes 0 + its own g, and the last one stays. `);
+  else {
+    words.push(`g${place(now)} is added to row ${ids[now]} `, spelt(ids[now]), `: contribution ${nth[now]} of ${times(ids[now])}`);
+    words.push(nth[now] > 1 ? `; first number: ${show(before)} + ${show(G[now][0])} = ${show(Math.fround(before + G[now][0]))}. ` : ". ");
+  }
+  if (steps && !end) words.push(`It is also added to position ${places[now][1]}. `);
+  if (lossy && steps) words.push(`${count(wrong, "number")} ${wrong === 1 ? "is" : "are"} wrong so far.`);
+  if (end && !lossy) words.push(`Done: ${count(used.length, "row")} got a gradient, ${(V - used.length).toLocaleString("en")} stayed zero.`);
+  status.replaceChildren(...words);
   for (const [id, off] of [["first", !steps], ["back", !steps], ["next", end], ["last", end]]) $(id).disabled = off;
   $("step").setAttribute("aria-valuetext", `${steps} of ${ids.length}`);
 }
@@ -347,7 +367,8 @@ function goTo(steps) {
   $("step").value = Math.min(Math.max(steps, 0), ids.length);
   const focused = document.activeElement;
   drawBackward();
-  light(steps > 0 ? ids[Number($("step").value) - 1] : pinned);
+  const at = Number($("step").value);
+  light(pinned = at > 0 && at < ids.length ? ids[at - 1] : repeated);
   if (focused?.disabled) $(focused.id === "next" || focused.id === "last" ? "back" : "next").focus();
 }
 $("step").max = ids.length;
@@ -378,23 +399,24 @@ function drawProduct() {
   const onehot = ids.map((id) => run.rows.map((row) => Number(row === id)));
   const transposed = run.rows.map((_, i) => onehot.map((row) => row[i])), N = ids.length, R = run.rows.length;
   const digit = { kind: "small", format: String, most: Infinity };
+  const echo = (rows) => ({ kind: "echo", head: (i) => named(rows[i]), rowIds: rows });
   const sign = (text) => el("span", { class: "sign" }, text);
   const here = bytesMoved(R), full = bytesMoved(V);
   const line = (what, a, b) => el("tr", null, el("th", { scope: "row" }, what),
     [["here", here], ["full", full]].flatMap(([where, moved]) => [a, b].map((key) => el("td", { "data-cell": `product/bytes/${where}.${key}` }, size(moved[key])))));
   $("product-view").replaceChildren(
     el("div", { class: "row" },
-      matrix({ name: "product/X", title: "X", shape: [N, R], rows: onehot, head: placed, rowIds: ids, ...digit }), sign("@"),
+      matrix({ name: "product/X", title: "X", shape: [N, R], rows: onehot, head: placed, rowIds: ids, column: (j) => run.rows[j], ...digit }), sign("@"),
       tableOf("product/table", "table, the rows drawn", run.table, { shape: [R, D] }), sign("="),
-      matrix({ name: "product/output", title: "table[ids]", shape: [N, D], rows: run.product, rowIds: ids })),
+      matrix({ name: "product/output", title: "table[ids]", shape: [N, D], rows: run.product, ...echo(ids) })),
     el("div", { class: "row" },
-      matrix({ name: "product/XT", title: "Xᵀ", shape: [R, N], rows: transposed, head: (i) => named(run.rows[i]), rowIds: run.rows, ...digit }), sign("@"),
+      matrix({ name: "product/XT", title: "Xᵀ", shape: [R, N], rows: transposed, head: (i) => named(run.rows[i]), rowIds: run.rows, column: place, ...digit }), sign("@"),
       matrix({ name: "product/g", title: "g", shape: [N, D], rows: G, rowIds: ids, head: placed }), sign("="),
-      matrix({ name: "product/grad", title: "gradient", shape: [R, D], rows: run.product_grad, rowIds: run.rows })),
+      matrix({ name: "product/grad", title: "gradient", shape: [R, D], rows: run.product_grad, ...echo(run.rows) })),
     el("table", { class: "bytes" },
       el("thead", null,
         el("tr", null, el("td"), el("th", { colspan: 2, scope: "colgroup" }, `these ${R} rows`), el("th", { colspan: 2, scope: "colgroup" }, `all ${V.toLocaleString("en")} rows`)),
-        el("tr", null, el("td", null, "bytes read and written"), ...[0, 1].flatMap(() => [el("th", { scope: "col" }, "by rows"), el("th", { scope: "col" }, "by product")]))),
+        el("tr", null, el("td", null, "bytes, 4 a number and 8 an id"), ...[0, 1].flatMap(() => [el("th", { scope: "col" }, "row by row"), el("th", { scope: "col" }, "as a product")]))),
       el("tbody", null, line("forward", "gather", "product"), line("backward", "scatter_add", "product_grad"))));
 }
 
@@ -402,18 +424,18 @@ function drawProduct() {
 
 function drawSGD() {
   const sign = (text) => el("span", { class: "sign" }, text);
-  const moved = run.rows.map((id, i) => (run.table[i].some((x, j) => x !== run.table_after[i][j]) ? "moved" : "as before"));
+  const moved = run.rows.map((id, i) => (run.table[i].some((x, j) => x !== run.table_after[i][j]) ? "moved" : "same"));
   $("sgd-status").replaceChildren(
     `${count(run.rows_with_gradient, "row")} of ${V.toLocaleString("en")} moved, and the position table. The loss of this batch was `,
     el("b", { "data-cell": "sgd/loss/before" }, show(run.loss)), " and is now ", el("b", { "data-cell": "sgd/loss/after" }, show(run.loss_after)), ".");
-  const at = (t) => `position ${t}`, bare = (name, title, rows, more) => matrix({ name, title, rows, rowIds: run.rows, key: (i) => run.rows[i], ...more });
-  const spot = (name, title, rows, head) => matrix({ name, title, rows, head });
+  const at = (t) => `position ${t}`, bare = (name, title, rows, more) => tableOf(name, title, rows, { kind: "echo", shape: undefined, ...more });
+  const spot = (name, title, rows, kind = "echo") => matrix({ name, title, rows, kind, head: at });
   $("sgd-view").replaceChildren(
     el("div", { class: "row" },
       tableOf("sgd/before", "table before", run.table), sign(`− ${lr} ·`), bare("sgd/grad", "gradient", run.table_grad), sign("="),
       bare("sgd/after", "table after", run.table_after, { mark: (i) => moved[i] })),
     el("div", { class: "row" },
-      spot("sgd/positions", "position table before", run.positions, at), sign(`− ${lr} ·`), spot("sgd/position_grad", "gradient", run.position_grad),
+      spot("sgd/positions", "position table before", run.positions, ""), sign(`− ${lr} ·`), spot("sgd/position_grad", "gradient", run.position_grad),
       sign("="), spot("sgd/positions_after", "position table after", run.positions_after)));
 }
 
@@ -443,7 +465,7 @@ for (const [panel, parts] of Object.entries(run.code))
 
 // ------------------------------------------------------------------------------------------------------------- start
 
-function drawAll() { drawTape(); drawBackward(); light(lit); }
+function drawAll() { drawTape(); drawBackward(); light(lit); hints(); }
 drawGather();
 drawPositions();
 drawLoss();
@@ -452,6 +474,7 @@ drawSGD();
 drawQuestions();
 asRun();
 goTo(0);
+hints();
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
 addEventListener("beforeprint", () => { $("step").value = ids.length; drawAll(); }); // on paper the last step stands for all

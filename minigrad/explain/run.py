@@ -34,6 +34,7 @@ from ..tensor import Tensor
 DEFAULT_TEXT = "the cat saw the cat and the dog saw the cat"
 LENGTH, STRIDE = 4, 2  # where the text is long enough
 LEARNING_RATE = 1.0  # so that a step is seen
+MOST_LETTERS = 300  # of the text, above the panels
 MOST_TOKENS, MOST_DIM, MOST_POSITIONS, MOST_NUMBERS = 1_000, 64, 32, 512  # in 300 KB: tokens, D, B * T, B * T * D
 
 
@@ -67,6 +68,7 @@ def run(
                 **{"dim": dim, "length": length, "stride": stride, "batch": batch, "seed": seed},
                 **{"vocabulary": gpt2_tokenizer().n_vocab, "lr": LEARNING_RATE},
             },
+            "text": text[:MOST_LETTERS] + "…" * (len(text) > MOST_LETTERS),
             "notes": notes,
             "tokens": ids,
             "report": dict(dataset.report()),
