@@ -19,7 +19,6 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -449,20 +448,24 @@ def array_difference(result: Any, right: np.ndarray, name: str, why: Callable[[t
     if not isinstance(result, np.ndarray | np.number):
         return f"It returned {described(result)} in place of an array."
     result = np.asarray(result)
-    both = f"{beside(**{name: result, 'should be': right})}\n\n"
+    said = mismatch(result, right, why, ids=name != "yours")
+    return said and f"{beside(**{name: result, 'should be': right})}\n\n{said}"
+
+
+def mismatch(result: np.ndarray, right: np.ndarray, why: Callable[[tuple[int, ...]], str], ids: bool) -> str | None:
     if result.dtype.kind not in "iuf":
         remedy = "turn it into numbers with .astype(float)" if result.dtype == bool else "numbers are wanted"
-        return f"{both}Yours is an array of {result.dtype}: {remedy}."
+        return f"Yours is an array of {result.dtype}: {remedy}."
     if result.shape != right.shape:
-        return f"{both}Yours has shape {result.shape}, and should have {right.shape}."
-    if name != "yours" and result.dtype.kind == "f":
-        return f"{both}Yours are of dtype {result.dtype}, and token ids are integers."
+        return f"Yours has shape {result.shape}, and should have {right.shape}."
+    if ids and result.dtype.kind == "f":
+        return f"Yours are of dtype {result.dtype}, and token ids are integers."
     wrong = np.argwhere(~np.isclose(result, right, rtol=1e-6, atol=1e-9))
     if not len(wrong):
         return None
     at = tuple(wrong[0].tolist())
     first = "The difference is" if len(wrong) == 1 else f"{len(wrong)} numbers differ, first"
-    return f"{both}{first} at {list(at)}: {result[at]:.10g}, should be {right[at]:.10g}. {why(at)}"
+    return f"{first} at {list(at)}: {result[at]:.10g}, should be {right[at]:.10g}. {why(at)}"
 
 
 def judge(puzzle: Puzzle, answers: Answers, arguments: tuple[Any, ...]) -> str | None:
@@ -558,17 +561,17 @@ def main(file: str, arguments: list[str] | None = None) -> None:
         return
     path = Path(__file__).with_name("puzzles_solutions.py") if options.solutions else Path(options.file or file)
     command = f"python {sys.argv[0]}" + (f" --file {options.file}" if options.file else "")
+    # hypothesis keeps what it read in source files: beside what Python keeps of them, not in a folder of the user's
+    configuration.set_hypothesis_home_dir(Path(__file__).with_name("__pycache__") / "hypothesis")
     try:
-        with TemporaryDirectory() as home:
-            configuration.set_hypothesis_home_dir(home)  # where it keeps what it read in source files
-            answers = Answers(path)
-            if options.puzzle:
-                asked = PUZZLES[options.puzzle - 1]
-                found = verdict(asked, answers)
-                print(report(asked, answers, found, command))
-                sys.exit(found.state != "solved")
-            solved = show_all(answers, command)
-            sys.exit(options.solutions and not solved)
+        answers = Answers(path)
+        if options.puzzle:
+            asked = PUZZLES[options.puzzle - 1]
+            found = verdict(asked, answers)
+            print(report(asked, answers, found, command))
+            sys.exit(found.state != "solved")
+        solved = show_all(answers, command)
+        sys.exit(options.solutions and not solved)
     except Unreadable as error:
         sys.exit(str(error))
     except KeyboardInterrupt as error:
