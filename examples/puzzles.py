@@ -28,7 +28,7 @@ def gather(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def one_hot(ids: np.ndarray, V: int) -> np.ndarray:
-    """2. Row i is zeros, but for a 1 in column ids[i]. (N,) -> (N, V), numbers and not True or False
+    """2. Ids as rows: row i is zeros, but for a 1 in column ids[i]. (N,) -> (N, V), of numbers, not of True and False
 
     >>> one_hot([2, 0, 2], 4)
     [[0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 1, 0]]
@@ -63,7 +63,7 @@ def scatter_add(g: np.ndarray, ids: np.ndarray, V: int) -> np.ndarray:
 
     Let y = table[ids], and g say how fast the loss grows with each number of y. A row of the table that was read twice
     moves two rows of y, so the loss feels it twice: its gradient is the sum of both their g. A row that nobody read
-    moves nothing.
+    moves nothing. Any way will do, but puzzle 3 has a neat one.
 
     >>> scatter_add([[1, 2], [10, 20], [100, 200]], [2, 0, 2], 4)
     [[10, 20], [0, 0], [101, 202], [0, 0]]
@@ -95,9 +95,10 @@ def windows(tokens: np.ndarray, length: int, stride: int) -> tuple[np.ndarray, n
 
 
 def overlap_add(g: np.ndarray, stride: int, N: int) -> np.ndarray:
-    """8. The gradient of the inputs of puzzle 7: g, (n, length), back to the N numbers the windows were cut from. -> (N,)
+    """8. The gradient of cutting windows: g of the inputs of puzzle 7, back to what they were cut from. (n, length) -> (N,)
 
-    Windows that overlap read a number several times. With a g of ones the result says how often each is an input.
+    Windows that overlap read a number several times. With a g of ones the result says how often each is an input. (Ids
+    have no gradient, but any N numbers may be cut so.)
 
     >>> overlap_add([[1, 1, 1, 1], [1, 1, 1, 1]], 2, 8)
     [1, 1, 2, 2, 1, 1, 0, 0]

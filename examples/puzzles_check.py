@@ -19,6 +19,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from textwrap import fill
 from types import ModuleType
 from typing import Any
 
@@ -144,6 +145,11 @@ def listing(places: Any, before: str, after: str) -> str:
     return " and ".join(f"{before}{place}{after}" for place in places) or "nobody"
 
 
+def read_by(readers: str, g: np.ndarray) -> str:
+    """Who read a row, and that their g add up."""
+    return f"was read by {readers}: {plus(g)}.{' An indexed += keeps only the last of them.' if len(g) > 1 else ''}"
+
+
 def number_of(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
@@ -156,7 +162,7 @@ def plus(terms: Any) -> str:
     of_lookups(0, 1),
     lambda at, table, ids: f"Row {at[0]} of the result is row ids[{at[0]}] = {ids[at[0]]} of the table.",
     "An array of integers may stand between the brackets of an index: x[np.array([2, 0, 2])].",
-    "One copy for each id: row 2 is read twice, and is there twice. Remember it until puzzle 5.",
+    "One copy for each id: in the example row 2 is read twice, and is there twice. Remember it until puzzle 5.",
 )
 def gather(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return np.array([table[i] for i in ids])
@@ -199,8 +205,7 @@ def counts(ids: np.ndarray, V: int) -> np.ndarray:
 @puzzle(
     of_lookups(2, 1, 3),
     lambda at, g, ids, V: (
-        f"Row {at[0]} was read by {listing(np.flatnonzero(ids == at[0]), 'ids[', ']')}: its gradient there is "
-        f"{plus(g[ids == at[0], at[1]])}."
+        f"Row {at[0]} {read_by(listing(np.flatnonzero(ids == at[0]), 'ids[', ']'), g[ids == at[0], at[1]])}"
     ),
     "In puzzle 3, X is (N, V) and X @ table copies rows out. X.T is (V, N), and X.T @ g brings them home: try it on "
     "paper. (np.add.at does the same without X. `out[ids] += g` does not: it reads all rows, adds, and writes all back, "
@@ -258,8 +263,8 @@ def places(g: np.ndarray, stride: int) -> np.ndarray:
 @puzzle(
     cut_texts(),
     lambda at, g, stride, N: (
-        f"Number {at[0]} was read by {listing(np.argwhere(places(g, stride) == at[0]).tolist(), 'g', '')}: "
-        f"{plus(g[places(g, stride) == at[0]])}."
+        f"Number {at[0]} "
+        f"{read_by(listing(np.argwhere(places(g, stride) == at[0]).tolist(), 'input ', ''), g[places(g, stride) == at[0]])}"
     ),
     "The places that puzzle 7 reads are ids. Make them again, (n, length), flatten them and g, and scatter_add g, as "
     "rows of one number, to N rows.",
@@ -405,7 +410,7 @@ def objection(puzzle: Puzzle, answers: Answers) -> str | None:
 def shown(value: Any) -> list[str]:
     if not isinstance(value, np.ndarray):
         return [str(value)]
-    width = max((len(f"{x:.10g}") for x in value.flat), default=0) if value.dtype.kind in "iuf" else 0
+    width = max((len(f"{x:.10g}") for x in value.flat[:100]), default=0) if value.dtype.kind in "iuf" else 0
     plain = {"float_kind": lambda x: f"{x:.10g}".rjust(width), "int_kind": lambda x: f"{x}".rjust(width)}
     return np.array2string(value, separator=", ", formatter=plain, threshold=100, edgeitems=3).splitlines()
 
@@ -465,7 +470,7 @@ def mismatch(result: np.ndarray, right: np.ndarray, why: Callable[[tuple[int, ..
         return None
     at = tuple(wrong[0].tolist())
     first = "The difference is" if len(wrong) == 1 else f"{len(wrong)} numbers differ, first"
-    return f"{first} at {list(at)}: {result[at]:.10g}, should be {right[at]:.10g}. {why(at)}"
+    return fill(f"{first} at {list(at)}: {result[at]:.10g}, should be {right[at]:.10g}. {why(at)}", 120)
 
 
 def judge(puzzle: Puzzle, answers: Answers, arguments: tuple[Any, ...]) -> str | None:
@@ -537,7 +542,7 @@ def report(puzzle: Puzzle, answers: Answers, found: Verdict, command: str) -> st
     """A puzzle's task, and what came of it."""
     title = f"--- puzzle {puzzle.number}, {puzzle.name}: {found.state}"
     if found.state == "solved":
-        return f"{title}\n{puzzle.learned}"
+        return f"{title}\n{fill(puzzle.learned, 120)}"
     task = inspect.getdoc(getattr(answers.module, puzzle.name, None)) or "(puzzles.py has the task.)"
     hint = f"For a hint: {command} --hint {puzzle.number}"
     return f"{title}\n{task}\n\n{found.said}\n\n{hint}"
@@ -549,15 +554,16 @@ def main(file: str, arguments: list[str] | None = None) -> None:
         description="Ten puzzles around gather and scatter-add, and what is wrong with yours."
     )
     which = {"type": int, "choices": range(1, len(PUZZLES) + 1), "metavar": f"1..{len(PUZZLES)}"}
-    parser.add_argument(
-        "puzzle", nargs="?", help="check this puzzle alone; 0 is returned only if it is solved", **which
-    )
+    parser.add_argument("puzzle", nargs="?", help="check this puzzle alone; exit code 0 only if it is solved", **which)
     parser.add_argument("--hint", help="print a hint for this puzzle", **which)
     parser.add_argument("--file", help=f"the file with your functions (default: {Path(file).name})")
-    parser.add_argument("--solutions", action="store_true", help="check puzzles_solutions.py; 0 only if all are solved")
+    parser.add_argument(
+        "--solutions", action="store_true", help="check puzzles_solutions.py; exit code 0 only if all are solved"
+    )
     options = parser.parse_args(arguments)
     if options.hint:
-        print(f"Puzzle {options.hint}, {PUZZLES[options.hint - 1].name}. {PUZZLES[options.hint - 1].hint}")
+        asked = PUZZLES[options.hint - 1]
+        print(fill(f"Puzzle {asked.number}, {asked.name}. {asked.hint}", 120))
         return
     path = Path(__file__).with_name("puzzles_solutions.py") if options.solutions else Path(options.file or file)
     command = f"python {sys.argv[0]}" + (f" --file {options.file}" if options.file else "")

@@ -51,7 +51,8 @@ def overlap_add(g: np.ndarray, stride: int, N: int) -> np.ndarray:
 
 
 def segment_sum(g: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    # all rows before an end, less all rows before its start; a row of zeros first, so that no rows sum to zero
+    # all rows before an end, less all rows before its start; a row of zeros first, so that no rows sum to zero.
+    # Short and exact here; among many rounded floats, a difference of two long sums keeps fewer digits
     total = np.concatenate([np.zeros((1, g.shape[1])), np.cumsum(g, axis=0)])
     ends = np.cumsum(lengths)
     return total[ends] - total[ends - lengths]
