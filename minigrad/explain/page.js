@@ -27,7 +27,7 @@ function show(x) {
 
 /** What does not show, or changes how its neighbours do, spelt out. */
 const visible = (text) => text.replace(/\n/g, "⏎").replace(/\t/g, "⇥")
-  .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+  .replace(/(?! )[\p{Cc}\p{Cf}\p{Z}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 /** A token's text, spaces made visible, in a direction of its own. */
 const spelt = (id) => el("bdi", { class: "text" }, visible(run.spelling[id][0]).replace(/ /g, "␣"));
