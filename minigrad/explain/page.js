@@ -414,9 +414,10 @@ function drawProduct() {
       matrix({ name: "product/g", title: "g", shape: [N, D], rows: G, rowIds: ids, head: placed }), sign("="),
       matrix({ name: "product/grad", title: "gradient", shape: [R, D], rows: run.product_grad, ...echo(run.rows) })),
     el("table", { class: "bytes" },
+      el("caption", null, "bytes read and written"),
       el("thead", null,
         el("tr", null, el("td"), el("th", { colspan: 2, scope: "colgroup" }, `these ${R} rows`), el("th", { colspan: 2, scope: "colgroup" }, `all ${V.toLocaleString("en")} rows`)),
-        el("tr", null, el("td", null, "bytes, 4 a number and 8 an id"), ...[0, 1].flatMap(() => [el("th", { scope: "col" }, "row by row"), el("th", { scope: "col" }, "as a product")]))),
+        el("tr", null, el("td", null, "4 a number, 8 an id"), ...[0, 1].flatMap(() => [el("th", { scope: "col" }, "row by row"), el("th", { scope: "col" }, "as a product")]))),
       el("tbody", null, line("forward", "gather", "product"), line("backward", "scatter_add", "product_grad"))));
 }
 
