@@ -478,5 +478,6 @@ goTo(0);
 hints();
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
-addEventListener("beforeprint", () => { $("step").value = ids.length; drawAll(); }); // on paper the last step stands for all
-addEventListener("afterprint", drawAll);
+let before;
+addEventListener("beforeprint", () => { before = $("step").value; $("step").value = ids.length; drawAll(); }); // the last step stands for all
+addEventListener("afterprint", () => { $("step").value = before; drawAll(); });
