@@ -171,7 +171,11 @@ function drawTape() {
   }
   const more = [];
   if (n > PAGE) {
-    const turn = (by) => () => { firstToken += by; drawTape(); };
+    const turn = (by) => (event) => { // the buttons are drawn anew, and the focus goes on
+      firstToken += by;
+      drawTape();
+      ($(event.target.id).disabled ? view.querySelector("button:enabled") : $(event.target.id)).focus();
+    };
     more.push(el("div", { class: "controls" },
       el("button", { type: "button", id: "earlier", disabled: firstToken === 0, onclick: turn(-PAGE) }, "‹ earlier tokens"),
       el("button", { type: "button", id: "later", disabled: last === n, onclick: turn(PAGE) }, "later tokens ›"),
