@@ -384,7 +384,7 @@ toggled("lossy", drawBackward);
 // ---------------------------------------------------------------------------------------------------------- product
 
 const size = (bytes) => {
-  const unit = ["bytes", "kB", "MB", "GB"], power = bytes < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(bytes) / 3));
+  const unit = ["bytes", "kB", "MB", "GB"], power = bytes < 1000 ? 0 : Math.min(3, Math.floor((bytes.toExponential(2).split("e")[1]) / 3)); // of the rounded number
   return power ? `${(bytes / 1000 ** power).toPrecision(3)} ${unit[power]}` : `${bytes} bytes`;
 };
 
