@@ -470,7 +470,26 @@ for (const [panel, parts] of Object.entries(run.code))
 
 // ------------------------------------------------------------------------------------------------------------- start
 
-function drawAll() { drawTape(); drawBackward(); light(lit); hints(); }
+/** Room for the longest that a status line has to say, so that nothing below it moves. */
+function room(id, states) {
+  $(id).style.minHeight = "";
+  $(id).style.minHeight = `${Math.max(...states.map((show) => { show(); return $(id).offsetHeight; }))}px`;
+}
+function rooms() {
+  const at = $("step").value, pressed = $("lossy").getAttribute("aria-pressed"), was = lit;
+  room("gather-status", run.rows.map((id) => () => light(id)));
+  room("backward-status", range(ids.length + 1).flatMap((step) => ["true", "false"].map((lossy) => () => {
+    $("step").value = step;
+    $("lossy").setAttribute("aria-pressed", lossy);
+    drawBackward();
+  })));
+  $("step").value = at;
+  $("lossy").setAttribute("aria-pressed", pressed);
+  drawBackward();
+  light(was);
+}
+
+function drawAll() { drawTape(); rooms(); hints(); }
 drawGather();
 drawPositions();
 drawLoss();
@@ -479,6 +498,7 @@ drawSGD();
 drawQuestions();
 asRun();
 goTo(0);
+rooms();
 hints();
 let width = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
