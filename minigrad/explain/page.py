@@ -40,8 +40,9 @@ class Page(str):
 
     def _repr_html_(self) -> str:
         """The page in a frame of its own, where its style and script touch nothing else."""
+        page = self.replace("<head>", '<head>\n<base href="about:srcdoc">', 1)  # or its links would lead to the notebook
         return (
-            f'<iframe srcdoc="{html.escape(self)}" title="minigrad explains" width="100%" height="800" '
+            f'<iframe srcdoc="{html.escape(page)}" title="minigrad explains" width="100%" height="800" '
             'sandbox="allow-scripts" style="border: 0"></iframe>'
         )
 
