@@ -1,4 +1,4 @@
-"""Three options of the whole run.
+"""Four options of the whole run.
 
 HYPOTHESIS_PROFILE=dev (the default), ci (also chosen by CI=true), device (few cases, for slow backends) or thorough: how
 many cases hypothesis draws.
@@ -9,6 +9,8 @@ cupy_without_gpu/README.md), cupy the real CuPy on a real GPU.
 
 --oracles: what test_positions_oracles.py compares with (pip install -e '.[oracles]') must be there: without this option tests
 that miss it are skipped, with it they fail.
+
+--browser: the same for the browser of test_explain_browser.py: chromium, chromedriver and pip install -e '.[browser]'.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--oracles", action="store_true", help="fail, not skip, where a package to compare with is missing"
     )
+    parser.addoption("--browser", action="store_true", help="fail, not skip, where the browser is missing")
 
 
 def pytest_configure(config: pytest.Config) -> None:
