@@ -208,7 +208,7 @@ let lit = repeated, pinned = repeated;
 
 function drawGather() {
   const button = (id, k) => el("button",
-    { type: "button", class: `id ${color(id)}`, "data-id": id, "data-k": k, "aria-label": `id ${id} at ${place(k)}`, onclick: () => { pinned = id; light(id); } },
+    { type: "button", class: `id ${color(id)}`, "data-id": id, "data-k": k, "aria-label": `${id} ${visible(run.spelling[id][0])} at ${place(k)}`, onclick: () => { pinned = id; light(id); } },
     `${id} `, spelt(id));
   const batch = (b) => el("table", { class: "matrix ids" },
     el("caption", null, `ids[${b}]`, el("small", null, ` (${T})`)),
@@ -452,14 +452,14 @@ function drawQuestions() {
   const questions = [
     ["Which rows of the table get a gradient?", [`Those whose ids are in the batch: ${distinct} of ${V.toLocaleString("en")}, here `, used.map((id, i) => [i ? ", " : "", `${id} `, spelt(id)]), ". All others keep a gradient of zero."]],
     ["Why does one row get more than one contribution?", twice
-      ? [`Because its id stands in the batch more than once. ${repeated} `, spelt(repeated), ` stands at ${at.map(place).join(" and ")}: the row was copied to both places, the loss depends on it through both, and the two g add up.`]
+      ? [`Because its id stands in the batch more than once. ${repeated} `, spelt(repeated), ` stands at ${at.map(place).join(" and ")}: the row was copied to all these places, the loss depends on it through each of them, and their g add up.`]
       : ["Because its id would stand in the batch more than once. In this batch every id stands once; a longer text has repeats."]],
     ["What does grad[ids] += g lose?", [
       "NumPy reads grad[ids], adds g, and writes the result back: for an id that repeats, each write replaces the one before, and only the last contribution is left. ",
       twice ? [`Row ${repeated} keeps g${place(at.at(-1))} and loses ${at.slice(0, -1).map((k) => `g${place(k)}`).join(" and ")}.`] : "Here no id repeats, and nothing is lost: which is why the mistake goes unnoticed.",
       " Press the button in panel 5."]],
     ["Where did the batch axis go in the position table?", [
-      `It was summed away. Row t of the table was added to place t of all ${B} sequences, so its gradient is the sum of g[0, t]${B > 1 ? ` to g[${B - 1}, t]` : ""}: shape (${B}, ${T}, ${D}) becomes (${T}, ${D}).`]],
+      `It was summed away. Row t of the table was added to place t of every sequence, so its gradient is the sum of g[0, t]${B > 1 ? ` to g[${B - 1}, t]` : ""}: shape (${B}, ${T}, ${D}) becomes (${T}, ${D}).`]],
   ];
   $("check-view").replaceChildren(...questions.map(([q, a]) => el("details", null, el("summary", null, q), el("p", null, a))));
 }

@@ -40,7 +40,8 @@ class Page(str):
 
     def _repr_html_(self) -> str:
         """The page in a frame of its own, where its style and script touch nothing else."""
-        page = self.replace("<head>", '<head>\n<base href="about:srcdoc">', 1)  # or its links would lead to the notebook
+        base = '<head>\n<base href="about:srcdoc">'  # or the links to the panels would lead to the notebook
+        page = self.replace("<head>", base, 1)
         return (
             f'<iframe srcdoc="{html.escape(page)}" title="minigrad explains" width="100%" height="800" '
             'sandbox="allow-scripts" style="border: 0"></iframe>'

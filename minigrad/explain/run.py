@@ -103,8 +103,6 @@ def _step(ids: list[int], inputs: Tensor, targets: Tensor, dim: int) -> dict[str
     beside = [i for i in dict.fromkeys([*classes, *ids, *(i + 1 for i in used)]) if i not in used and i < vocabulary]
     rows = sorted({*used, *beside[:4]})
     g = x.grad.numpy().reshape(-1, dim)
-    wrong = np.zeros((vocabulary, dim), dtype=g.dtype)
-    wrong[used] += g  # the mistake that the page shows: of the contributions to a row only the last one stays
     X = one_hot(tensor([rows.index(i) for i in used], device="cpu"), len(rows)).to(float32)
     seen = {
         "classes": classes,
@@ -123,7 +121,6 @@ def _step(ids: list[int], inputs: Tensor, targets: Tensor, dim: int) -> dict[str
         "g": x.grad,
         "table_grad": table.grad[rows],
         "rows_with_gradient": int((table.grad != 0).any(dim=1).sum()),
-        "wrong_grad": wrong[rows],
         "position_grad": places.grad,
         "product": X @ table[rows],
         "product_grad": X.T @ tensor(g, device="cpu"),
@@ -181,7 +178,7 @@ def _window(n: int, length: int | None, stride: int | None, batch: int, notes: l
     ]
     chosen = fits[0] if fits else usual
     if chosen != (length or LENGTH, stride or STRIDE):
-        notes.append(f"The text is short: windows of {chosen[0]}, each {chosen[1]} after the one before.")
+        notes.append(f"The text is short, so the windows have a length of {chosen[0]} and a stride of {chosen[1]}.")
     return chosen
 
 
