@@ -116,16 +116,19 @@ class CausalSelfAttention(nn.Module):
         self.projection = nn.Linear(config.emb_dim, config.emb_dim)
         self.dropout = nn.Dropout(config.drop_rate)
 
-    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
+    def queries_keys_values(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """Of tokens x (B, T, D), the first at position `start`: (B, heads, T, head_dim) each, q and k already rotated."""
         batch, length, dim = x.shape
         heads = self.qkv(x).view(batch, length, 3, self.n_heads, dim // self.n_heads)
-        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()  # (B, heads, T, head_dim) each
-        start = 0 if cache is None else cache.length
-        q, k = self.positions.rotate(q, start), self.positions.rotate(k, start)
+        q, k, v = heads.permute(2, 0, 3, 1, 4).unbind()
+        return self.positions.rotate(q, start), self.positions.rotate(k, start), v
+
+    def forward(self, x: Tensor, cache: KVCache | None = None) -> Tensor:
+        q, k, v = self.queries_keys_values(x, 0 if cache is None else cache.length)
         if cache is not None:
             k, v = cache.extended(self.layer, k, v)
         y = self.positions.attend(q, k, v, dropout_p=self.drop_rate if self.training else 0.0)
-        y = y.transpose(1, 2).reshape(batch, length, dim)
+        y = y.transpose(1, 2).reshape(x.shape)
         return self.dropout(self.projection(y))
 
 
