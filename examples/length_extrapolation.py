@@ -16,14 +16,13 @@ import re
 import zlib
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 import minigrad as torch
 from minigrad.data import DataLoader, WindowDataset, offline_text, read_text
-from minigrad.files import replacing
+from minigrad.explain import plots
 from minigrad.gpt import GPT, GPTConfig
 from minigrad.nn import functional as F
 from minigrad.nn import positions
@@ -140,12 +139,6 @@ def table(rows: dict[str, list[np.ndarray | None]]) -> str:
 # ---------------------------------------------------------------------------------------------------------------- pictures
 
 
-def save(figure: Any, file: Path, dpi: int) -> None:
-    with replacing(file) as out:
-        figure.savefig(out, format="png", dpi=dpi)
-    print(f"drew {file}")
-
-
 def draw_losses(rows: dict[str, list[np.ndarray | None]], file: Path) -> None:
     """The loss at each position of the longest windows, as means over a few: absolute positions left, relative ones right."""
     from matplotlib.figure import Figure
@@ -164,15 +157,7 @@ def draw_losses(rows: dict[str, list[np.ndarray | None]], file: Path) -> None:
         axes.set_xlabel("position in the window")
         axes.axvline(TRAINED, color="grey", linewidth=0.8, label="trained up to here")
         axes.legend(fontsize="small", ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.13))
-    save(figure, file, dpi=90)
-
-
-def first_queries(model: GPT, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Queries and keys (1, heads, T, head_dim) of the first layer."""
-    attention, x = model.blocks[0].attention, model.embedding(ids)
-    heads = attention.qkv(model.blocks[0].norm1(x)).view(1, ids.shape[1], 3, attention.n_heads, -1)
-    q, k, _ = heads.permute(2, 0, 3, 1, 4).unbind()
-    return q, k
+    plots.save(figure, file, dpi=90)
 
 
 @torch.no_grad()
@@ -184,11 +169,13 @@ def pattern(kind: str, model: GPT, ids: torch.Tensor) -> tuple[str, np.ndarray]:
     if isinstance(used, positions.RoPE):
         ones = torch.ones(1, 1, length, MODEL.emb_dim // MODEL.n_heads, device=ids.device)
         return "position × column\nof a rotated row of ones", used.rotate(ones)[0, 0].cpu().numpy()
-    bias = used.bias(*first_queries(model, ids)).cpu().numpy()
-    first = np.broadcast_to(bias, (1, MODEL.n_heads, length, length))[0, 0]
+    first = model.blocks[0]
+    q, k, _ = first.attention.queries_keys_values(first.norm1(model.embedding(ids)))
+    bias = used.bias(q, k).cpu().numpy()
+    matrix = np.broadcast_to(bias, (1, MODEL.n_heads, length, length))[0, 0]
     what = "query × key, added to scores\n(first layer and head"
     what += ", for one text)" if bias.ndim == 4 else ")"
-    return what, np.where(np.tri(length, dtype=bool), first, np.nan)
+    return what, np.where(np.tri(length, dtype=bool), matrix, np.nan)
 
 
 def draw_patterns(models: dict[str, GPT], letters: Letters, file: Path) -> None:
@@ -208,7 +195,7 @@ def draw_patterns(models: dict[str, GPT], letters: Letters, file: Path) -> None:
         reach = np.nanmax(np.abs(matrix)) or 1.0
         image = axes.imshow(matrix, cmap="RdBu_r", vmin=-reach, vmax=reach, aspect="auto")
         figure.colorbar(image, ax=axes, shrink=0.8)
-    save(figure, file, dpi=75)
+    plots.save(figure, file, dpi=75)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -244,6 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
         return
     draw_losses(rows, options.out / "losses.png")
     draw_patterns(models, letters, options.out / "patterns.png")
+    print(f"drew losses.png and patterns.png in {options.out}")
 
 
 if __name__ == "__main__":

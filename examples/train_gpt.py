@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 import minigrad as torch
 from minigrad.data import CompactTokenizer, DataLoader, Subset, WindowDataset, gpt2_tokenizer, offline_text, read_text
-from minigrad.files import replacing
+from minigrad.explain import plots
 from minigrad.gpt import GPT, GPTConfig
 from minigrad.nn.positions import KINDS
 from minigrad.optim.lr_scheduler import LambdaLR
@@ -330,19 +330,12 @@ def draw(history: list[tuple[int, float, float]], file: Path) -> None:
     """The loss curve, as a picture if matplotlib is installed, else in letters."""
     if not history:
         return
-    steps, trained, held_out = zip(*history, strict=True)
+    curves = np.array(history)
     try:
-        from matplotlib.figure import Figure
+        plots.loss_curve({"training": curves[:, :2], "held out": curves[:, ::2]}, path=file)
     except ImportError:
-        print(in_letters(steps, trained, held_out))
+        print(in_letters(*zip(*history, strict=True)))
         return
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="loss (nats a token)")
-    axes.plot(steps, trained, label="training")
-    axes.plot(steps, held_out, label="held out")
-    axes.legend()
-    with replacing(file) as out:
-        figure.savefig(out, format="png", dpi=120)
     print(f"drew {file}")
 
 

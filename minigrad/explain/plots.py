@@ -31,7 +31,7 @@ from ..gpt import GPT, CausalSelfAttention
 from ..grad_mode import no_grad
 from ..nn.module import Module
 from ..nn.positions import Positions
-from ..ops.creation import eye
+from ..ops.creation import as_tensor, eye
 from ..ops.shape import stack
 from ..tensor import Tensor
 
@@ -159,7 +159,7 @@ def _checked_texts(where: str, texts: Sequence[Any] | None, count: int, of_what:
 
 
 def shown(text: Any, limit: int = LETTERS) -> str:
-    r"""A token's text as a label: a space at either end as "␣", a line end as "\n", what the font lacks as "\U0001f600", and cut
+    r"""A token's text as a label: a space at either end as "␣", a line end as "\n", what the font lacks as "\U0001fae0", and cut
     where it is longer than `limit` letters."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -184,7 +184,7 @@ def _label(axes: Axes, axis: str, what: str, texts: list[str] | None, count: int
         ticks = range(0, count, every)
         ticks_of = axes.set_xticks if axis == "x" else axes.set_yticks
         ticks_of(ticks, [texts[i] for i in ticks], fontsize="small", parse_math=False)
-        if axis == "x":
+        if axis == "x" and max(map(len, texts)) > 1:
             axes.tick_params(axis="x", labelrotation=90)
         if every > 1:
             what += f" ({len(ticks)} of {count} texts shown)"
@@ -193,8 +193,8 @@ def _label(axes: Axes, axis: str, what: str, texts: list[str] | None, count: int
 
 def _title(figure: Figure, axes: Axes, name: str, title: str) -> None:
     """The name above its panel, the title above all."""
-    axes.set_title(shown(name, 40) if name else "", parse_math=False)
-    figure.suptitle(title, fontsize="medium", parse_math=False)
+    axes.set_title(shown(name, 40) if name else "", fontsize="medium", parse_math=False)
+    figure.suptitle(title, parse_math=False)
 
 
 def _images(
@@ -378,9 +378,9 @@ def projection(
         handles = panels[-1].collections[: len(kinds)]
         figure.legend(handles, [shown(kind, 40) for kind in kinds], loc="outside lower center", ncols=len(kinds))
     if title is None:
-        title = f"The {rows}s in the plane where they differ most{f' {shown(last, 40)!r}' if len(named) > 1 else ''}"
+        title = f"The plane in which the {rows}s differ most{f' {shown(last, 40)}' * (len(named) > 1)}: neighbours are alike"
     cut = f" ({LABELS} of {count} texts shown)" if labels and count > LABELS else ""
-    figure.suptitle(title + cut, fontsize="medium", parse_math=False)
+    figure.suptitle(title + cut, parse_math=False)
     return save(figure, path)
 
 
@@ -455,7 +455,7 @@ def attention_weights(model: GPT, ids: Any) -> Tensor:
             f"weights themselves to attention()"
         )
     if not isinstance(ids, Tensor):
-        ids = Tensor(np.asarray(ids), device=next(model.parameters()).device)
+        ids = as_tensor(ids, device=next(model.parameters()).device)
     ids = ids[None] if ids.ndim == 1 else ids
     if ids.ndim != 2 or len(ids) != 1 or not ids.shape[1]:
         raise ValueError(f"attention_weights: ids of one text, (T,) or (1, T), are expected, got {tuple(ids.shape)}")
@@ -512,9 +512,9 @@ def attention(
         )
     array = array.reshape((1,) * (4 - array.ndim) + array.shape)
     layers, heads, length, _ = array.shape
-    side = min(max(2.1, 0.15 * min(length, LABELS) + 0.3), 5)
+    side = min(max(2.1, 0.12 * min(length, LABELS)), 4.5)
     margin = 1.5 if texts is None else 2
-    figure = _figure(margin + side * heads, margin + side * layers)
+    figure = _figure(margin + side * heads, margin - 0.6 + (side + 0.1) * layers)
     labels = _checked_texts("attention", texts, length, "tokens")
     later = ~np.tri(length, dtype=bool)
     causal = not array[..., later].any()
