@@ -13,9 +13,10 @@ import sys
 import types
 from typing import Any
 
+from .graph import Drawing, draw, trace, watch
 from .page import Page, explain
 
-__all__ = ["Page", "explain"]
+__all__ = ["Drawing", "draw", "explain", "Page", "trace", "watch"]
 
 
 class _Callable(types.ModuleType):

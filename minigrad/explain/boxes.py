@@ -437,9 +437,7 @@ def _item(item: Item, inside: list[str], high: float, closed: bool) -> list[str]
     about = ""
     if node is not None:
         told = " ".join(map(str, node.parents))
-        about = (
-            f' data-number="{node.number}" data-label={quoteattr(node.label)} data-of="{told}" data-shape="{node.shape}"'
-        )
+        about = f' data-number="{node.number}" data-label={quoteattr(node.label)} data-of="{told}" data-shape="{node.shape}"'
     kinds = f"n {item.kind}".strip() + (" closed" * (item.inside is not None and closed))
     out.append(f'<g class="{kinds}" data-h="{item.h:.0f}"{about} transform="translate({item.x - half:.1f},0)">')
     if node is not None:

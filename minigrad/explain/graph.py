@@ -19,7 +19,6 @@ from ..core import Handle, Op, Patch, _serials, ops_behind
 from ..dtypes import default_float, ours
 from ..files import replacing
 from ..nn.module import Module, Parameter
-from ..ops import arrange
 from ..sparse import RowSparse
 from ..tensor import Tensor
 from .boxes import Group, clean, svg_of, width
@@ -169,20 +168,15 @@ def draw(
     return Drawing(svg_of(nodes, groups, notes, collapsed), _lines(nodes, notes), summary)
 
 
-def trace(
-    y: Tensor, params: Module | Mapping[str, Tensor] | watch | None = None, *, limit: int = 3000
-) -> Tensor | Text:
+def trace(y: Tensor, params: Module | Mapping[str, Tensor] | watch | None = None, *, limit: int = 3000) -> Text:
     """The graph that y was computed by, as text: print(trace(loss)).
 
     A line tells an op's number, name, the shape of its result, the numbers of what went into it, and what is known of its value
     and gradient; below it come the ops that made its inputs. One op after another stands in one column; where ways part,
     the shorter ones are indented. Every op is told once, and referred to by its number. Arguments and errors as for `draw`.
 
-    torch.trace is something else, the sum of a matrix's diagonal. So trace(x) of a matrix, without params, is that (a tensor);
-    draw(x).text gives the text for every tensor.
+    minigrad.trace does this for a scalar, and is torch.trace for a matrix, the sum of its diagonal.
     """
-    if isinstance(y, Tensor) and y.ndim == 2 and params is None:
-        return arrange.trace(y)
     nodes, _, notes = _read("trace", y, params, limit)
     return _lines(nodes, notes)
 
@@ -214,7 +208,9 @@ def _read(what: str, y: Tensor, params: Any, limit: int) -> tuple[list[Node], li
     groups = _grouped(nodes, [slot for slot in order if slot in kept], spans, params)
 
     count = {"op": len(ops), "leaf": len(order) - len(ops)}
-    notes = [f"{count['op']} op{'s' * (count['op'] != 1)}, {count['leaf']} {'leaf' if count['leaf'] == 1 else 'leaves'}"]
+    notes = [
+        f"{count['op']} op{'s' * (count['op'] != 1)}, {count['leaf']} {'leaf' if count['leaf'] == 1 else 'leaves'}"
+    ]
     if not ops:
         notes.append(
             "A leaf: no recorded op made it." if y.requires_grad else "No graph: nothing here was recorded, for no op had an input that requires grad, or it ran under no_grad() or was detached."
@@ -302,7 +298,11 @@ def _node(slot: Op | Tensor, order: dict[Op | Tensor, int], names: Mapping[Tenso
         had = slot.__dict__
         kept = zip(had.get("_saved", ()), had.get("_saved_versions", ()), strict=False)
         for x, version in kept:
-            if isinstance(x, Tensor) and x.array.dtype.kind in "iu" and (not x._version or x._version.writes == version):
+            if (
+                isinstance(x, Tensor)
+                and x.array.dtype.kind in "iu"
+                and (not x._version or x._version.writes == version)
+            ):
                 facts["ids"] = _numbers(x.array) if x.array.size <= SMALL else _shape(x.array)
     return node
 
