@@ -12,6 +12,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -84,6 +85,15 @@ class Item:
     ends: list[Wire] = field(default_factory=list)
     """Those that come to it, from the row below."""
 
+    @cached_property
+    def meets(self) -> dict[Wire, float]:
+        """Where these meet it, to the right of its middle, once everything has its place."""
+        if self.kind in ("", "module"):
+            return {w: w.at(self) for w in self.ends}
+        ends = sorted(self.ends, key=lambda w: w.low.x + w.at(w.low))
+        step = min(14.0, (self.w - 12) / len(ends)) if ends else 0.0
+        return {w: (i - (len(ends) - 1) / 2) * step for i, w in enumerate(ends)}
+
 
 @dataclass(eq=False)
 class Wire:
@@ -130,10 +140,10 @@ class Level:
         for sweep in range(6):
             for row in self.rows[1:] if sweep % 2 == 0 else self.rows[-2::-1]:
                 around = [
-                    (_mean([x.order for x in _beside(item, sweep % 2 == 0)], item.order), i)
+                    (_mean([x.order for x in _beside(item, sweep % 2 == 0)], item.order), _side(item), i)
                     for i, item in enumerate(row)
                 ]
-                row[:] = [row[i] for _, i in sorted(around)]
+                row[:] = [row[i] for _, _, i in sorted(around)]
                 for i, item in enumerate(row):
                     item.order = (i + 0.5) / len(row)
         for row in self.rows:
@@ -143,9 +153,9 @@ class Level:
             for row in self.rows[1:] if up else self.rows[-2::-1]:
                 wanted = []
                 for item in row:
-                    ws = item.wires if up else item.ends
-                    ends = [(w.high.x + w.at(w.high) - w.at(w.low), w) if up else (w.low.x + w.at(w.low) - w.at(w.high), w) for w in ws]  # fmt: skip
-                    wanted.append(_mean([x for x, _ in ends], item.x))
+                    beside = [(w, w.high) for w in item.wires] if up else [(w, w.low) for w in item.ends]
+                    places = [other.x + w.at(other) - w.at(item) for w, other in beside]
+                    wanted.append(_mean(places, item.x))
                 _settle(row, wanted)
         everything = [item for row in self.rows for item in row]
         left = min((item.x - item.w / 2 for item in everything), default=0)
@@ -210,6 +220,11 @@ class Level:
 
 def _beside(item: Item, above: bool) -> list[Item]:
     return [w.high for w in item.wires] if above else [w.low for w in item.ends]
+
+
+def _side(item: Item) -> int:
+    """Leaves stand on either side of what passes, so that the main way stays in the middle."""
+    return 0 if item.node is None or item.node.what == "op" else 1 - 2 * (item.node.number % 2)
 
 
 def _mean(xs: Sequence[float], otherwise: float) -> float:
@@ -321,16 +336,19 @@ def _box(node: Node) -> Item:
 # ------------------------------------------------------------------------------------------------------------------- SVG
 
 STYLE = """
-.mg{--ink:#1b1f24;--soft:#57606a;--paper:#fff;--op:#eef4fb;--leaf:#fff8e5;--line:#6e7781;--module:#f6f8fa;background:var(--paper);font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}
-.mg text{fill:var(--ink);white-space:pre}.mg .n>text:first-of-type{font-weight:bold}
-.mg rect{stroke:var(--line);fill:var(--paper)}.mg .op>rect{fill:var(--op)}.mg .leaf>rect,.mg .parameter>rect{fill:var(--leaf);stroke:var(--ink)}
-.mg .parameter>rect{stroke-width:2.5}.mg .ref>rect{stroke-dasharray:2 3}.mg .module>.box{fill:var(--module);stroke-dasharray:7 4}
-.mg .w,.mg line{fill:none;stroke:var(--line)}.mg .a{fill:var(--line);stroke:none}
-.mg text.s{fill:var(--soft);font-size:11px;stroke:var(--paper);stroke-width:3px;paint-order:stroke}.mg text.note{fill:var(--soft)}
+.mg{--ink:#1b1f24;--soft:#57606a;--paper:#fff;--op:#eef4fb;--leaf:#fff8e5;--line:#6e7781;--module:#f6f8fa}
+@media (prefers-color-scheme:dark){
+.mg{--ink:#e6edf3;--soft:#9da7b3;--paper:#0d1117;--op:#16263b;--leaf:#2d2510;--line:#8b949e;--module:#151b23}}
+.mg{background:var(--paper);font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}
+.mg text{fill:var(--ink);white-space:pre}.mg .name{font-weight:bold}.mg .note{fill:var(--soft)}
+.mg .s{fill:var(--soft);font-size:11px;stroke:var(--paper);stroke-width:3px;paint-order:stroke}
+.mg rect{stroke:var(--line);fill:var(--paper)}.mg .op>rect{fill:var(--op)}.mg .ref>rect{stroke-dasharray:2 3}
+.mg .leaf>rect,.mg .parameter>rect{fill:var(--leaf);stroke:var(--ink)}.mg .parameter>rect{stroke-width:2.5}
+.mg .box{fill:var(--module);stroke-dasharray:7 4}.mg .closed>.box{stroke-dasharray:none}
+.mg .w,.mg line{fill:none;stroke:var(--line)}.mg .a{fill:var(--line)}
 .mg .bar,.mg .all{cursor:pointer}.mg .bar:hover>rect,.mg .all:hover>rect{stroke:var(--ink)}
 .mg .bar:focus-visible>rect,.mg .all:focus-visible>rect{stroke:var(--ink);stroke-width:3}.mg :focus{outline:none}
-.mg .closed>.inside,.mg .closed>.bar>.minus,.mg .module:not(.closed)>.bar>.plus{display:none}.mg .closed>.box{stroke-dasharray:none}
-@media (prefers-color-scheme:dark){.mg{--ink:#e6edf3;--soft:#9da7b3;--paper:#0d1117;--op:#16263b;--leaf:#2d2510;--line:#8b949e;--module:#151b23}}
+.mg .closed>.inside,.mg .closed>.bar>.minus,.mg .module:not(.closed)>.bar>.plus{display:none}
 """
 
 SCRIPT = """
@@ -364,11 +382,11 @@ def svg_of(nodes: list[Node], groups: list[Group], notes: list[str], collapsed: 
         "Arrows point to what is computed; numbers tell in which order. Rounded: op. Square: leaf; thick border: parameter.",
     ]
     buttons = 2 * LINE + 8 if groups else 0
-    top = 12 + len(head) * LINE + buttons + GAP
+    top = 12 + len(head) * LINE + buttons
     body: list[str] = []
-    rest = top + 2 * PAD
+    rest = top + PAD
     across = max(root.w + 2 * PAD, *(width(line) * CHAR + 2 * PAD for line in head))
-    height = rest + _level(root, closed, body)
+    height = rest + _level(root, closed, {node.number: node.shape for node in nodes}, body)
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="mg" role="group" aria-label={quoteattr("graph: " + notes[0])} '
         f'width="{across:.0f}" height="{height:.0f}" viewBox="0 0 {across:.0f} {height:.0f}" data-rest="{rest}" '
@@ -381,14 +399,16 @@ def svg_of(nodes: list[Node], groups: list[Group], notes: list[str], collapsed: 
     if groups:
         for i, (text, close) in enumerate((("open all modules", 0), ("close all modules", 1))):
             out.append(
-                f'<g class="all" role="button" tabindex="0" data-close="{close}" transform="translate({PAD + i * 160},{20 + len(head) * LINE})">'
-                f'<rect width="150" height="24" y="-10" rx="4"/><text x="10" y="6">{text}</text></g>'
+                f'<g class="all" role="button" tabindex="0" data-close="{close}" '
+                f'transform="translate({PAD + i * 160},{20 + len(head) * LINE})">'
+                f'<rect width="150" height="24" y="-10" rx="4"/>'
+                f'<text x="75" y="6" text-anchor="middle">{text}</text></g>'
             )
     out += [f'<g transform="translate({(across - root.w) / 2:.1f},{top})"><g class="graph">', *body, "</g></g></svg>\n"]
     return "\n".join(out)
 
 
-def _level(level: Level, closed: bool, out: list[str]) -> float:
+def _level(level: Level, closed: bool, shapes: dict[int, str], out: list[str]) -> float:
     """Write the level's rows; returns its height."""
     y = 0.0
     for row in level.rows:
@@ -396,7 +416,7 @@ def _level(level: Level, closed: bool, out: list[str]) -> float:
         for item in row:
             inside: list[str] = []
             if item.inside is not None:
-                tall = _level(item.inside, closed, inside)
+                tall = _level(item.inside, closed, shapes, inside)
                 item.h = BAR + (0 if closed else tall)
             drawn.append(inside)
         high = max((item.h + FOOT for item in row if item.h), default=0.0)
@@ -404,26 +424,17 @@ def _level(level: Level, closed: bool, out: list[str]) -> float:
         for item in row:
             out += _wires(item)
         for item, inside in zip(row, drawn, strict=True):
-            out += _item(item, inside, high, closed)
+            out += _item(item, inside, high, closed, shapes)
         out.append("</g>")
         y += high + GAP
     return y - GAP
-
-
-def _meets(item: Item) -> dict[Wire, float]:
-    """Where the wires that come to an item meet it, to the right of its middle."""
-    if item.kind in ("", "module"):
-        return {w: w.at(item) for w in item.ends}
-    ends = sorted(item.ends, key=lambda w: w.low.x + w.at(w.low))
-    step = min(14.0, (item.w - 12) / len(ends)) if ends else 0.0
-    return {w: (i - (len(ends) - 1) / 2) * step for i, w in enumerate(ends)}
 
 
 def _wires(item: Item) -> list[str]:
     """What goes from the item to the row above."""
     out = []
     for w in item.wires:
-        x, to = item.x + w.at(item), w.high.x + _meets(w.high)[w]
+        x, to = item.x + w.at(item), w.high.x + w.high.meets[w]
         out.append(
             f'<path class="w" data-from="{w.number}" data-to="{" ".join(map(str, sorted(w.to)))}" '
             f'd="M{x:.1f} 0C{x:.1f} {-GAP / 2:.0f} {to:.1f} {-GAP / 2:.0f} {to:.1f} {-GAP}"/>'
@@ -431,7 +442,7 @@ def _wires(item: Item) -> list[str]:
     return out
 
 
-def _item(item: Item, inside: list[str], high: float, closed: bool) -> list[str]:
+def _item(item: Item, inside: list[str], high: float, closed: bool, shapes: dict[int, str]) -> list[str]:
     out: list[str] = []
     node, half = item.node, item.w / 2
     about = ""
@@ -454,18 +465,30 @@ def _item(item: Item, inside: list[str], high: float, closed: bool) -> list[str]
         ]
     elif item.kind:
         out.append(f'<rect width="{item.w:.1f}" height="{item.h}" rx="{9 if item.kind == "op" else 0}"/>')
+        name = ' class="name"'
         for i, line in enumerate(item.text):
             out.append(
-                f'<text x="10" y="{LINE * (i + 1) + 2}">{escape(line.replace(" ", chr(160)) if i else line)}</text>'
+                f'<text{"" if i else name} x="10" y="{LINE * (i + 1) + 2}">{escape(line.replace(" ", chr(160)) if i else line)}</text>'
             )
-    shapes = {w.number: w.at(item) for w in item.wires}
-    if node is not None and shapes:
-        out.append(f'<text class="s" x="{half + 5:.1f}" y="-6">{node.shape}</text>')
-    meets = sorted({half + x for x in _meets(item).values()})
+    for number, wires in _by_number(item.wires).items():
+        if item.kind in ("", "ref"):
+            continue
+        x = half + wires[0].at(item)
+        leans = sum(w.high.x + w.high.meets[w] - item.x - wires[0].at(item) for w in wires)
+        place = f'x="{x - 5:.1f}" text-anchor="end"' if leans > 1 else f'x="{x + 5:.1f}"'
+        out.append(f'<text class="s" {place} y="-6">{shapes[number]}</text>')
+    meets = sorted({half + x for x in item.meets.values()})
     heads = "".join(f"M{x:.1f} 0l-4 7h8z" for x in meets) if item.kind else ""
     lines = "".join(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{high - item.h:.0f}"/>' for x in meets)
     out.append(f'<g class="foot" transform="translate(0,{item.h:.0f})">{lines}<path class="a" d="{heads}"/></g></g>')
     return out
+
+
+def _by_number(wires: list[Wire]) -> dict[int, list[Wire]]:
+    found: dict[int, list[Wire]] = {}
+    for w in wires:
+        found.setdefault(w.number, []).append(w)
+    return found
 
 
 def _hint(node: Node) -> str:

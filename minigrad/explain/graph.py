@@ -7,6 +7,7 @@ for backward, or while somebody holds the tensor. What is drawn is text: it keep
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -148,10 +149,10 @@ def draw(
     leaves, y, whatever an op keeps for backward, and tensors named in `params`. After backward the ops keep nothing, so
     the numbers in between are gone; there are `.grad` of the leaves, and of tensors that called retain_grad() and are alive.
 
-    Modules are boxes around their ops, opened and closed by a click, Enter or Space. From the graph alone, the ops of a
-    module are those between the first and the last that touch its parameters: exact for most layers, but an addition at
-    the end of a block counts as outside, and modules without parameters are not seen. To see calls as they were, run the
-    forward pass under `watch`.
+    Modules are boxes around their ops, opened and closed by a click, Enter or Space. From the graph alone, a module's ops
+    are those from the first that touches its parameters to the last, and on until only one result of theirs is used
+    further. That is a guess: it misses reshapes at the start, dropout at the end, and modules without parameters.
+    To see calls as they were, run the forward pass under `watch`.
 
     Args:
         params: what names the leaves: a module (names as in its state_dict), what `watch` gave, or a dict of names and tensors
@@ -204,7 +205,7 @@ def _read(what: str, y: Tensor, params: Any, limit: int) -> tuple[list[Node], li
     kept = {p for op in shown for p in op.parents if isinstance(p, Tensor)} | shown | ({y} if not ops else set())
     values = _values(y, ops, names)
     nodes = [_node(slot, order, names, values) for slot in order if slot in kept]
-    spans = params.spans if isinstance(params, watch) else _spans(ops, names)
+    spans = params.spans if isinstance(params, watch) else _spans(y, ops, names)
     groups = _grouped(nodes, [slot for slot in order if slot in kept], spans, params)
 
     count = {"op": len(ops), "leaf": len(order) - len(ops)}
@@ -213,8 +214,10 @@ def _read(what: str, y: Tensor, params: Any, limit: int) -> tuple[list[Node], li
     ]
     if not ops:
         notes.append(
-            "A leaf: no recorded op made it." if y.requires_grad else "No graph: nothing here was recorded, for no op had an input that requires grad, or it ran under no_grad() or was detached."
-        )  # fmt: skip
+            "A leaf: no recorded op made it."
+            if y.requires_grad
+            else "No graph: no op on a tensor that requires grad made this, or it ran under no_grad() or was detached."
+        )
     if y.op is not None and not _current(y):
         notes.append("This tensor's memory was changed in place since, so its value is not what these ops gave.")
     if left_out := len(order) - len(nodes):
@@ -268,8 +271,8 @@ def _values(y: Tensor, ops: list[Op], names: Mapping[Tensor, str]) -> dict[Op, A
                 see(p, x.array)
         if "_output" in had and had["_output"][1].writes == had["_output"][2]:
             see(op, had["_output"][0])
-        if op.retained is not None and (x := op.retained()) is not None and _current(x):
-            see(op, x.array)
+        if op.retained is not None and (keeper := op.retained()) is not None and _current(keeper):
+            see(op, keeper.array)
     return found
 
 
@@ -313,7 +316,8 @@ def _shape(x: Any) -> str:
 
 
 def _numbers(array: Any) -> str:
-    return printing._brackets(to_numpy(array), 0)
+    with printing.printoptions(**{**printing.get_printoptions(), "linewidth": 60}):
+        return printing._brackets(to_numpy(array), 0)
 
 
 def _gradient(g: Any) -> str:
@@ -333,22 +337,47 @@ def _gradient(g: Any) -> str:
 # --------------------------------------------------------------------------------------------------- ops and their modules
 
 
-def _spans(ops: list[Op], names: Mapping[Tensor, str]) -> list[tuple[str, int, int]]:
-    """For each run of ops that touch a module's parameters, and no other's in between: its name, first and last serial."""
-    spans: list[tuple[str, int, int]] = []
+def _spans(y: Tensor, ops: list[Op], names: Mapping[Tensor, str]) -> list[tuple[str, int, int]]:
+    """For each run of ops that touch a module's parameters, and no other's in between: its name, first and last serial.
+
+    A module gives one result, so a run reaches on to the next op after which only one of its results is still used: the
+    addition of a Linear's bias, or that at the end of a residual block.
+    """
+    runs: list[tuple[str, int, int, int]] = []  # the last two: of its last touch, and of the touch that ended it
     opened: list[tuple[str, int]] = []
     last = 0
-    for op in ops:
+    for i, op in enumerate(ops):
         touched = {p: names[p].split(" = ")[0] for p in op.parents if isinstance(p, Tensor) and p in names}
         if not touched:
             continue
-        owner = os.path.commonprefix([name.split(".")[:-1] for name in touched.values()])
-        paths = [".".join(owner[: i + 1]) for i in range(min(len(owner), DEEPEST))]
+        owner = _common([name.split(".")[:-1] for name in touched.values()])
+        paths = [".".join(owner[: k + 1]) for k in range(min(len(owner), DEEPEST))]
         while opened and opened[-1][0] not in paths:
-            spans.append((*opened.pop(), last))
-        opened += [(path, op.serial) for path in paths[len(opened) :]]
-        last = op.serial
-    return spans + [(*span, last) for span in opened]
+            runs.append((*opened.pop(), last, i))
+        opened += [(path, i) for path in paths[len(opened) :]]
+        last = i
+    runs += [(*run, last, len(ops)) for run in opened]
+
+    used = {p: i for i, op in enumerate(ops) for p in op.parents}  # by which op last
+    if y.op is not None:
+        used[y.op] = len(ops)
+    spans = []
+    for path, first, last, end in runs:
+        results: set[Op] = set()
+        reached = last
+        for i in range(first, end):
+            results.difference_update([p for p in ops[i].parents if p is not None and used[p] <= i])
+            results.add(ops[i])
+            if i >= last and len(results) == 1:
+                reached = i
+                break
+        spans.append((path, ops[first].serial, ops[reached].serial))
+    return spans
+
+
+def _common(paths: list[list[str]]) -> list[str]:
+    """What they all begin with."""
+    return [names[0] for names in itertools.takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))]
 
 
 def _grouped(
@@ -374,7 +403,8 @@ def _grouped(
                 opened.pop()
             if len(opened) < DEEPEST:
                 kind = f": {type(kinds[path]).__name__}" if path in kinds else ""
-                opened.append(Group(clean(path) + clean(kind), last, opened[-1] if opened else None))
+                last = min(last, opened[-1].last) if opened else last
+                opened.append(Group(clean(path + kind), last, opened[-1] if opened else None))
                 groups.append(opened[-1])
             span = next(waiting, None)
         while opened and opened[-1].last < slot.serial:
@@ -431,7 +461,8 @@ def _tree(nodes: list[Node]) -> Iterator[str]:
         told.add(number)
         node = by_number[number]
         yield from _told(node, "  " * indent + str(number).rjust(digits))
-        ops, leaves = [], []
+        ops: list[int] = []
+        leaves: list[int] = []
         for p in dict.fromkeys(node.parents):
             if p in by_number and p not in told:
                 (ops if by_number[p].what == "op" else leaves).append(p)
