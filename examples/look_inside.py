@@ -124,7 +124,7 @@ def look(model: GPT, letters: Letters, options: argparse.Namespace) -> None:
     tell("tokens.png", f"the mean length of a letter's vector went from {lengths[0]:.3f} to {lengths[1]:.3f}")
 
     figure = plots.projection(both, texts, groups=groups, rows="letter")
-    plots.save(figure, options.out / "letters.png", dpi=72)  # small enough for the README
+    plots.save(figure, options.out / "letters.png", dpi=80)  # small enough for the README
     found = [nearest(table) for table in both.values()]
     alike = [sum(groups[i] == groups[j] for i, j in enumerate(of)) for of in found]
     vowels = [f"{texts[i]}-{texts[found[1][i]]}" for i, name in enumerate(groups) if name == "vowel"]
@@ -147,8 +147,8 @@ def look(model: GPT, letters: Letters, options: argparse.Namespace) -> None:
 
     weights = plots.attention_weights(model, sentence)
     plots.attention(weights, options.sentence, path=options.out / "attention.png")
-    back = (torch.arange(len(options.sentence))[:, None] - torch.arange(len(options.sentence))).clamp(min=0)
-    far = (weights.cpu() * back).sum(dim=-1).mean(dim=-1).tolist()
+    query, key = np.tril_indices(len(options.sentence))
+    far = (weights.cpu().numpy()[..., query, key] * (query - key)).sum(axis=-1) / len(options.sentence)
     tell(
         "attention.png",
         f"how many letters back each head looks in {options.sentence!r}, on average:",

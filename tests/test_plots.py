@@ -284,13 +284,17 @@ def test_texts_are_drawn_as_they_are() -> None:
     table, count = RNG.normal(size=(len(HOSTILE), 3)), len(HOSTILE)
     figure = drawn(plots.heat_map({"$a$": table}, HOSTILE, title="$b_$ \\x"))
     assert texts(figure.axes[0].get_yticklabels()) == AS_SHOWN and figure.axes[0].get_title() == "$a$"
-    assert texts(drawn(plots.projection(table, HOSTILE, groups=HOSTILE)).axes[0].texts) == AS_SHOWN
+    plane = drawn(plots.projection(table, HOSTILE, groups=HOSTILE))
+    assert texts(plane.axes[0].texts) == texts(plane.legends[0].get_texts()) == AS_SHOWN
+    curves = drawn(plots.loss_curve({text: [1.0, 2.0] for text in HOSTILE})).axes[0].get_legend().get_texts()
+    assert texts(curves) == [*AS_SHOWN[:-1], "x" * 39 + "…"]
+    titles = [figure.axes[0].title, figure._suptitle, *plane.axes[0].texts, *plane.legends[0].get_texts(), *curves]
+    assert not any(text.get_parse_math() for text in titles)
     figure = drawn(plots.attention(np.eye(count), HOSTILE))
     assert texts(figure.axes[0].get_xticklabels()) == AS_SHOWN
     labels = [*figure.axes[0].get_xticklabels(), *figure.axes[0].get_yticklabels()]
     assert not any(label.get_parse_math() for label in labels)
     drawn(plots.cosines(table, HOSTILE))
-    drawn(plots.loss_curve({text: [1.0, 2.0] for text in HOSTILE}))
     assert plots.shown(b" caf\xc3\xa9\xff") == r"␣café\xff"
 
 
@@ -410,7 +414,7 @@ def test_look_inside(tmp_path: Path, capsys: pytest.CaptureFixture[str], device:
 def test_what_look_inside_tells() -> None:
     table = mg.tensor([[1.0, 0], [0.9, 0.1], [-1, 0], [-1, 0.2]])
     assert look_inside.nearest(table).tolist() == [1, 0, 3, 2]
-    cosines = plots.cosine_similarities(table.numpy().astype(np.float64))
+    cosines = plots.cosine_similarities(table.cpu().numpy().astype(np.float64))
     assert_allclose(look_inside.neighbours(table), [np.diagonal(cosines, d).mean() for d in (1, 2)], rtol=1e-5)
     letters = look_inside.Letters(TEXT)
     assert [look_inside.group(c) for c in "abA1 ß"] == ["vowel", "consonant", "capital", "digit", "other", "other"]

@@ -21,7 +21,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -177,9 +177,11 @@ def shown(text: Any, limit: int = LETTERS) -> str:
 # -------------------------------------------------------------------------------------------------------------- drawing
 
 
-def _label(axes: Axes, axis: str, what: str, texts: list[str] | None, count: int) -> None:
-    """Texts, or the rows' numbers, along "x" or "y", and what they are; no more than fit."""
-    if texts is not None:
+def _label(axes: Axes, axis: Literal["x", "y"], what: str, texts: list[str] | None, count: int) -> None:
+    """Texts, or whole numbers, along "x" or "y", and what they are; no more than fit."""
+    if texts is None:
+        axes.locator_params(axis=axis, integer=True)
+    else:
         every = math.ceil(count / LABELS)
         ticks = range(0, count, every)
         ticks_of = axes.set_xticks if axis == "x" else axes.set_yticks
@@ -195,6 +197,13 @@ def _title(figure: Figure, axes: Axes, name: str, title: str) -> None:
     """The name above its panel, the title above all."""
     axes.set_title(shown(name, 40) if name else "", fontsize="medium", parse_math=False)
     figure.suptitle(title, parse_math=False)
+
+
+def _legend(where: Any, handles: Sequence[Any], names: list[str], **how: Any) -> None:
+    """Of a figure or axes. Names are set afterwards, since one may begin with "_", which matplotlib leaves out, or hold "$"."""
+    legend = where.legend(handles, [f"entry {i}" for i in range(len(names))], **how)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set(text=name, parse_math=False)
 
 
 def _images(
@@ -249,7 +258,7 @@ def heat_map(
     figure.set_figheight(max(4.5, 1.2 + 0.17 * min(count, LABELS)) if labels else 4.5)
     title = f"Each line is the vector of one {rows}; white is zero" if title is None else title
     for axes in (panels := _images(figure, named, reach, unit, title + cut, "auto")):
-        axes.set_xlabel("column")
+        _label(axes, "x", "column", None, 0)
     for axes in panels[:1] if labels else panels:
         _label(axes, "y", rows, labels and labels[:count], count)
     for axes in panels[1:] if labels else []:
@@ -294,8 +303,8 @@ def cosines(
     if labels:
         figure.set_size_inches(1.2 + len(named) * (side := max(4, 0.6 + 0.17 * min(count, LABELS))), side + 0.3)
     for axes in _images(figure, found, 1.0, "cosine similarity", title + cut, "equal"):
-        for axis in ("x", "y"):
-            _label(axes, axis, rows, labels and labels[:count], count)
+        _label(axes, "x", rows, labels and labels[:count], count)
+        _label(axes, "y", rows, labels and labels[:count], count)
     return save(figure, path)
 
 
@@ -346,7 +355,7 @@ def projection(
         raise ValueError(
             f"projection: tables in one plane have one shape, got {' and '.join(map(str, sorted(shapes)))}"
         )
-    figure = _figure(1 + 5 * len(named), 5.2)
+    figure = _figure(max(6.0, 0.6 + 4.4 * len(named)), 4.7)
     labels = _checked_texts("projection", texts, count)
     if groups is not None and len(groups) != count:
         raise ValueError(f"projection: one group for each of the {count} rows, got {len(groups)}")
@@ -359,12 +368,12 @@ def projection(
     for axes, (name, xy) in zip(panels, points.items(), strict=True):
         if before is not None:
             axes.plot(*np.stack([before, xy]).transpose(2, 0, 1), color="0.8", linewidth=0.6, zorder=1)
-        for i, kind in enumerate(kinds):
+        for i in range(len(kinds)):
             mine = [g == i for g in of_group]
             how = {"color": COLOURS[i % len(COLOURS)], "marker": SHAPES[i % len(SHAPES)], "s": 22, "zorder": 2}
-            axes.scatter(*xy[mine].T, label=shown(kind, 40), **how)
+            axes.scatter(*xy[mine].T, **how)
         for text, g, at in zip(labels[:LABELS] if labels else [], of_group, xy, strict=False):
-            how = {"fontsize": "small", "color": COLOURS[g % len(COLOURS)], "parse_math": False, "zorder": 3}
+            how = {"color": COLOURS[g % len(COLOURS)], "parse_math": False, "zorder": 3}
             axes.annotate(text, at, xytext=(3, 3), textcoords="offset points", **how)
         axes.axhline(0, color="0.9", linewidth=0.6, zorder=0)
         axes.axvline(0, color="0.9", linewidth=0.6, zorder=0)
@@ -376,9 +385,11 @@ def projection(
         axes.margins(0.08)
     if groups is not None:
         handles = panels[-1].collections[: len(kinds)]
-        figure.legend(handles, [shown(kind, 40) for kind in kinds], loc="outside lower center", ncols=len(kinds))
+        names = [shown(kind) for kind in kinds]
+        fit = int(10 * figure.get_figwidth() / (max(map(len, names)) + 6))
+        _legend(figure, handles, names, loc="outside lower center", ncols=min(len(names), fit))
     if title is None:
-        title = f"The plane in which the {rows}s differ most{f' {shown(last, 40)}' * (len(named) > 1)}: neighbours are alike"
+        title = f"The plane where {rows}s differ most{f' {shown(last, 40)}' * (len(named) > 1)}: neighbours are alike"
     cut = f" ({LABELS} of {count} texts shown)" if labels and count > LABELS else ""
     figure.suptitle(title + cut, parse_math=False)
     return save(figure, path)
@@ -425,9 +436,7 @@ def loss_curve(
         names.append(shown(name, 40) + left_out)
         lasts.append(f"{shown(name, 40)} {values[-1]:.3f}".strip())
     if list(curves) != [""]:
-        legend = axes.legend(axes.lines, [f"run {i}" for i in range(len(names))])
-        for text, name in zip(legend.get_texts(), names, strict=True):  # a name may begin with "_", or hold "$"
-            text.set(text=name, parse_math=False)
+        _legend(axes, axes.lines, names)
     title = f"Loss at the end: {', '.join(lasts[:4])}{', …' * (len(lasts) > 4)}" if title is None else title
     axes.set_title(title, fontsize="medium", parse_math=False, wrap=True)
     return save(figure, path)
@@ -512,10 +521,12 @@ def attention(
         )
     array = array.reshape((1,) * (4 - array.ndim) + array.shape)
     layers, heads, length, _ = array.shape
-    side = min(max(2.1, 0.12 * min(length, LABELS)), 4.5)
-    margin = 1.5 if texts is None else 2
-    figure = _figure(margin + side * heads, margin - 0.6 + (side + 0.1) * layers)
+    side = min(max(2.1, 0.14 * min(length, LABELS)), 5)
+    side = max(side, 3) if layers * heads == 1 else side
+    figure = _figure(1, 1)
     labels = _checked_texts("attention", texts, length, "tokens")
+    margin = 1.4 + 0.08 * max(map(len, labels or [""]))
+    figure.set_size_inches(margin + side * heads, margin - 0.2 + (side + 0.1) * layers)
     later = ~np.tri(length, dtype=bool)
     causal = not array[..., later].any()
     panels = figure.subplots(layers, heads, sharex=True, sharey=True, squeeze=False)
