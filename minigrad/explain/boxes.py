@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -335,42 +336,10 @@ def _box(node: Node) -> Item:
 
 # ------------------------------------------------------------------------------------------------------------------- SVG
 
-STYLE = """
-.mg{--ink:#1b1f24;--soft:#57606a;--paper:#fff;--op:#eef4fb;--leaf:#fff8e5;--line:#6e7781;--module:#f6f8fa}
-@media (prefers-color-scheme:dark){
-.mg{--ink:#e6edf3;--soft:#9da7b3;--paper:#0d1117;--op:#16263b;--leaf:#2d2510;--line:#8b949e;--module:#151b23}}
-.mg{background:var(--paper);font:12px ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}
-.mg text{fill:var(--ink);white-space:pre}.mg .name{font-weight:bold}.mg .note{fill:var(--soft)}
-.mg .s{fill:var(--soft);font-size:11px;stroke:var(--paper);stroke-width:3px;paint-order:stroke}
-.mg rect{stroke:var(--line);fill:var(--paper)}.mg .op>rect{fill:var(--op)}.mg .ref>rect{stroke-dasharray:2 3}
-.mg .leaf>rect,.mg .parameter>rect{fill:var(--leaf);stroke:var(--ink)}.mg .parameter>rect{stroke-width:2.5}
-.mg .box{fill:var(--module);stroke-dasharray:7 4}.mg .closed>.box{stroke-dasharray:none}
-.mg .w,.mg line{fill:none;stroke:var(--line)}.mg .a{fill:var(--line)}
-.mg .bar,.mg .all{cursor:pointer}.mg .bar:hover>rect,.mg .all:hover>rect{stroke:var(--ink)}
-.mg .bar:focus-visible>rect,.mg .all:focus-visible>rect{stroke:var(--ink);stroke-width:3}.mg :focus{outline:none}
-.mg .closed>.inside,.mg .closed>.bar>.minus,.mg .module:not(.closed)>.bar>.plus{display:none}
-"""
 
-SCRIPT = """
-const t=event.target.closest('.bar,.all');
-if(!t||(event.type=='keydown'&&event.key!='Enter'&&event.key!=' '))return;
-event.preventDefault();
-const all=[...this.querySelectorAll('.module')];
-if(t.matches('.all')){const c=t.dataset.close=='1';all.forEach(m=>m.classList.toggle('closed',c));}
-else t.parentNode.classList.toggle('closed');
-const place=level=>{let y=0;for(const row of level.children){let h=0;
-const items=[...row.children].filter(i=>i.dataset.h);
-for(const i of items){i.h=+i.dataset.h;
-if(i.matches('.module')){const c=i.matches('.closed');i.querySelector('.bar').setAttribute('aria-expanded',!c);
-i.h=BAR+(c?0:place(i.querySelector('.inside')));i.querySelector('.box').setAttribute('height',i.h);}
-h=Math.max(h,i.h?i.h+FOOT:0);}
-for(const i of items){const f=i.querySelector(':scope>.foot');f.setAttribute('transform','translate(0,'+i.h+')');
-for(const l of f.querySelectorAll('line'))l.setAttribute('y2',h-i.h);}
-row.setAttribute('transform','translate(0,'+y+')');y+=h+GAP;}
-return y-GAP;};
-const rest=+this.dataset.rest,h=rest+place(this.querySelector('.graph'));
-this.setAttribute('height',h);this.setAttribute('viewBox','0 0 '+this.getAttribute('width')+' '+h);
-""".replace("BAR", str(BAR)).replace("FOOT", str(FOOT)).replace("GAP", str(GAP)).replace("\n", "")  # fmt: skip
+def _file(name: str) -> str:
+    """A file of this folder, on one line."""
+    return " ".join(files(__package__).joinpath(name).read_text(encoding="utf-8").split())
 
 
 def svg_of(nodes: list[Node], groups: list[Group], notes: list[str], collapsed: bool | None) -> str:
@@ -387,11 +356,12 @@ def svg_of(nodes: list[Node], groups: list[Group], notes: list[str], collapsed: 
     rest = top + PAD
     across = max(root.w + 2 * PAD, *(width(line) * CHAR + 2 * PAD for line in head))
     height = rest + _level(root, closed, {node.number: node.shape for node in nodes}, body)
+    script = _file("graph.js").replace("BAR", str(BAR)).replace("FOOT", str(FOOT)).replace("GAP", str(GAP))
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="mg" role="group" aria-label={quoteattr("graph: " + notes[0])} '
         f'width="{across:.0f}" height="{height:.0f}" viewBox="0 0 {across:.0f} {height:.0f}" data-rest="{rest}" '
-        f"onclick={quoteattr(SCRIPT)} onkeydown={quoteattr(SCRIPT)}>",
-        f"<style>{escape(STYLE)}</style>",
+        f"onclick={quoteattr(script)} onkeydown={quoteattr(script)}>",
+        f"<style>{escape(_file('graph.css'))}</style>",
         '<rect width="100%" height="100%" style="stroke:none"/>',
     ]
     for i, line in enumerate(head):
