@@ -10,15 +10,17 @@ cupy_without_gpu/README.md), cupy the real CuPy on a real GPU.
 --oracles: what test_positions_oracles.py compares with (pip install -e '.[oracles]') must be there: without this option tests
 that miss it are skipped, with it they fail.
 
---browser: the same for the browser of test_explain_browser.py: chromium, chromedriver and pip install -e '.[browser]'.
+--browser: the same for the browser of the tests *_browser.py: chromium, chromedriver and pip install -e '.[browser]'.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from chromium import start as start_chromium
 from cupy_without_gpu import emulator, fakecupy
 from hypothesis import HealthCheck, Phase, settings
 
@@ -77,6 +79,19 @@ def nothing_left_behind() -> Iterator[None]:
     now = minigrad.get_default_device()
     minigrad.set_default_device(before)
     assert now == before, f"this test left the default device {now} behind"
+
+
+@pytest.fixture(scope="session")
+def chromium(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A real browser. Where there is none the test is skipped or, with --browser, fails."""
+    try:
+        driver = start_chromium()
+    except (ImportError, FileNotFoundError) as error:
+        if request.config.getoption("--browser"):
+            raise
+        pytest.skip(f"no browser ({error}): apt install chromium chromium-driver, and pip install -e '.[browser]'")
+    yield driver
+    driver.quit()
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ python tests/draw_explain.py        # needs chromium, chromedriver and: pip inst
 from __future__ import annotations
 
 import base64
-import shutil
 from pathlib import Path
+
+import chromium
 
 from minigrad.explain import explain
 
@@ -16,15 +17,9 @@ STEP = 5  # ␣saw gets its second contribution
 
 
 def main() -> None:
-    from selenium import webdriver
-
     page, picture = EXAMPLES / "explain.html", EXAMPLES / "explain.webp"
     explain(out=page)
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
-        options.add_argument(argument)
-    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+    driver = chromium.start()
     try:
         size = {"width": 1060, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

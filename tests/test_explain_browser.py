@@ -1,7 +1,4 @@
-"""The page of minigrad.explain in a real browser: what stands in every cell, in every state that the controls can make.
-
-Needs Debian's chromium and chromedriver (apt install chromium chromium-driver) and selenium (pip install -e '.[browser]').
-"""
+"""The page of minigrad.explain in a real browser: what stands in every cell, in every state that the controls can make."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import base64
 import functools
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -131,38 +127,19 @@ class Browser:
 
 
 @pytest.fixture(scope="module")
-def chromium(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    programs = {name: shutil.which(name) for name in ("chromium", "chromedriver")}
-    try:
-        from selenium import webdriver
-
-        if not all(programs.values()):
-            raise FileNotFoundError(" and ".join(name for name, path in programs.items() if not path))
-    except (ImportError, FileNotFoundError) as error:
-        if request.config.getoption("--browser"):
-            raise
-        pytest.skip(f"no browser ({error}): apt install chromium chromium-driver, and pip install -e '.[browser]'")
-    options = webdriver.ChromeOptions()
-    options.binary_location = programs["chromium"]
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(programs["chromedriver"]))
-    try:
-        yield Browser(driver, tmp_path_factory.mktemp("pages"))
-    finally:
-        driver.quit()
+def pages(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Browser:
+    return Browser(chromium, tmp_path_factory.mktemp("pages"))
 
 
 @pytest.fixture
-def browser(chromium: Browser) -> Iterator[Browser]:
+def browser(pages: Browser) -> Iterator[Browser]:
     """The browser; whatever a test does, nothing reaches the console and nothing is asked of a network."""
-    chromium.address = ""
-    yield chromium
-    assert chromium.log("browser") == [], "the console"
-    events = [json.loads(entry["message"])["message"] for entry in chromium.log("performance")]
+    pages.address = ""
+    yield pages
+    assert pages.log("browser") == [], "the console"
+    events = [json.loads(entry["message"])["message"] for entry in pages.log("performance")]
     asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
-    assert {address.partition("#")[0] for address in asked} <= {chromium.address, "about:blank"}
+    assert {address.partition("#")[0] for address in asked} <= {pages.address, "about:blank"}
     assert not [e for e in events if e["method"].startswith("Network.webSocket")]
 
 

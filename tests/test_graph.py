@@ -1,326 +1,500 @@
-"""minigrad.draw and minigrad.trace: the picture and the text are the graph, before and after backward, and change nothing."""
+"""The drawn graph holds what the engine's graph holds: ops, arrows, shapes, values and gradients, and keeps none of it."""
 
 from __future__ import annotations
 
 import gc
+import itertools
 import re
+import time
 import weakref
-import xml.etree.ElementTree as ET
-from collections import Counter
-from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from helpers import cases, same
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import nn
 from minigrad.core import Op, ops_behind
-from minigrad.explain import Drawing, draw, trace, watch
+from minigrad.explain.graph import draw, trace, watch
 from minigrad.gpt import GPT, GPTConfig
+from minigrad.testing import programs
+from minigrad.testing.random_programs import DEFINITIONS
 
-SVG = "{http://www.w3.org/2000/svg}"
+# ---------------------------------------------------------------------------------------------- a picture, read back
 
 
-class Seen:
-    """What an SVG shows: the nodes by number, with their kind, title, lines and shape, and the edges with repeats."""
+class Picture:
+    """Boxes by number, with what stands in them; arrows, from the pieces that are drawn; and modules, with the numbers inside."""
 
-    def __init__(self, drawing: Drawing):
-        self.root = ET.fromstring(drawing.svg)
-        self.nodes: dict[int, ET.Element] = {}
-        for g in self.root.iter(f"{SVG}g"):
+    def __init__(self, svg: str) -> None:
+        self.root = ElementTree.fromstring(svg)
+        self.boxes: dict[int, ElementTree.Element] = {}
+        self.modules: dict[str, set[int]] = {}
+        self.arrows: set[tuple[int, int]] = set()
+        for g in self.root.iter():
+            kind = g.get("class", "").split()
             if "data-number" in g.attrib:
-                assert int(g.attrib["data-number"]) not in self.nodes, "a node is drawn twice"
-                self.nodes[int(g.attrib["data-number"])] = g
-        self.kinds = Counter(g.attrib["class"].split()[1] for g in self.nodes.values())
-        self.parents = {n: [int(p) for p in g.attrib["data-of"].split()] for n, g in self.nodes.items()}
-        self.notes = [t.text for t in self.root.iter(f"{SVG}text") if t.attrib.get("class") == "note"]
+                assert int(g.attrib["data-number"]) not in self.boxes, "drawn twice"
+                self.boxes[int(g.attrib["data-number"])] = g
+            elif "module" in kind:
+                name = texts(next(x for x in g if x.get("class") == "bar"))[-1].rpartition(" (")[0]
+                while name in self.modules:
+                    name += "'"
+                self.modules[name] = {int(x.attrib["data-number"]) for x in g.iter() if "data-number" in x.attrib}
+            elif kind == ["w"]:
+                self.arrows |= {(int(g.attrib["data-from"]), int(to)) for to in g.attrib["data-to"].split()}
 
-    def lines(self, number: int) -> list[str]:
-        """The text in a box, as it is read."""
-        texts = (
-            t.text or "" for t in self.nodes[number].findall(f"{SVG}text") if t.attrib.get("class") in (None, "name")
-        )
-        return [line.replace("\u00a0", " ") for line in texts]
+    def of(self, number: int) -> list[int]:
+        return [int(x) for x in self.boxes[number].attrib["data-of"].split()]
 
-    def wires(self) -> set[tuple[int, int]]:
-        """Who gives to whom, from the curves that are drawn."""
-        found = set()
-        for path in self.root.iter(f"{SVG}path"):
-            if path.attrib.get("class") == "w" and path.attrib["data-to"]:
-                found |= {(int(path.attrib["data-from"]), int(to)) for to in path.attrib["data-to"].split()}
-        return found
-
-
-def the_graph(y: mg.Tensor) -> tuple[list[Op], int, Counter[tuple[str, tuple[int, ...]]]]:
-    """The ops, how many leaves, and the edges as (op's label, its shape), counted, from the engine."""
-    ops = ops_behind([y], None)
-    leaves = {id(p) for op in ops for p in op.parents if isinstance(p, mg.Tensor)}
-    return ops, len(leaves), Counter((op.label, tuple(op.shape)) for op in ops)
-
-
-def check(y: mg.Tensor, drawing: Drawing) -> Seen:
-    """Every op and leaf stands there once, with its shape, and the edges are the graph's."""
-    seen = Seen(drawing)
-    ops, leaves, labels = the_graph(y)
-    assert seen.kinds["op"] == len(ops) and sum(seen.kinds.values()) == len(ops) + leaves
-    drawn = Counter(
-        (g.attrib["data-label"], tuple(int(n) for n in re.findall(r"\d+", g.attrib["data-shape"].split(")")[0])))
-        for g in seen.nodes.values()
-        if g.attrib["class"].split()[1] == "op"
-    )
-    assert drawn == labels
-    edges = {(p, n) for n, parents in seen.parents.items() for p in parents}
-    assert len(edges) == len({(id(p), id(op)) for op in ops for p in op.parents if p is not None})
-    assert seen.wires() == edges, "the curves are not the graph's edges"
-    assert all(p < n for p, n in edges), "an op comes after what it takes"
-    for number in seen.nodes:
-        assert re.search(rf"^ *{number} ", drawing.text, re.M), f"node {number} is not in the text"
-    return seen
+    def fact(self, number: int, what: str) -> str:
+        """The lines of a box from the one that starts with `what` on, without its spaces."""
+        lines = texts(self.boxes[number])[1:]
+        lines = lines[: len(lines) - sum(x.get("class") == "s" for x in self.boxes[number])]
+        found: list[str] = []
+        for line in lines:
+            word = line.split()[0]
+            if word in ("=", "grad", "ids"):
+                inside = word == what
+                line = line[len(word) :]
+            if inside:
+                found += line.split()
+        return "".join(found)
 
 
-def mlp() -> tuple[nn.Module, mg.Tensor]:
-    mg.manual_seed(0)
-    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+def texts(g: ElementTree.Element) -> list[str]:
+    return [x.text or "" for x in g if x.tag.endswith("text")]
+
+
+def printed(x: Any) -> str:
+    """The numbers of a tensor as it prints, without spaces."""
+    text = repr(x).replace("Parameter containing:\n", "").removeprefix("tensor(")
+    text = re.split(r",\s+(?:device|dtype|grad_fn|requires_grad)=", text)[0]
+    return "".join(text.removesuffix(")").split())
+
+
+def numbered(y: mg.Tensor) -> dict[Any, int]:
+    """Ops and leaves by age, a leaf right before the first op that takes it."""
+    number: dict[Any, int] = {}
+    for op in reversed(ops_behind([y], None)):
+        for p in (*[p for p in op.parents if isinstance(p, mg.Tensor)], op):
+            number.setdefault(p, len(number) + 1)
+    return number or {y: 1}
+
+
+def check(y: mg.Tensor, params: Any = None, **options: Any) -> Picture:
+    """What is drawn is the graph, node by node."""
+    number = numbered(y)
+    drawing = draw(y, params, **options)
+    picture = Picture(drawing.svg)
+    assert set(picture.boxes) == set(number.values())
+    arrows = set()
+    for slot, n in number.items():
+        box = picture.boxes[n]
+        is_op = isinstance(slot, Op)
+        assert ("op" in box.attrib["class"].split()) == is_op
+        parents = [number[p] for p in slot.parents if p is not None] if is_op else []
+        assert picture.of(n) == parents
+        arrows |= {(p, n) for p in parents}
+        shape = slot.shape if is_op else tuple(slot.shape)
+        assert box.attrib["data-shape"].startswith(str(tuple(shape)))
+        if is_op:
+            assert box.attrib["data-label"] == slot.label
+        else:
+            assert picture.fact(n, "=") == (printed(slot) if slot.numel() <= 32 else "")
+            if slot._grad is None:
+                assert picture.fact(n, "grad") == ""
+            elif slot.numel() <= 32:
+                assert picture.fact(n, "grad") == printed(slot.grad)
+    assert picture.arrows - {(n, m) for n, m in picture.arrows if n == m} == arrows
+    told = [int(line.split()[0]) for line in drawing.text.split("\n") if re.match(r" *\d+ \S+.* \(", line)]
+    assert sorted(told) == sorted(number.values())
+    return picture
+
+
+def small() -> tuple[nn.Module, mg.Tensor]:
+    mg.manual_seed(1)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     return model, nn.functional.cross_entropy(model(mg.randn(2, 3)), mg.tensor([0, 1]))
 
 
-def test_values_before_and_gradients_after_backward():
-    model, loss = mlp()
-    before = check(loss, draw(loss, model))
-    last = max(before.nodes)
-    assert before.lines(last) == [f"{last} Div (NllLoss)", f"= {loss.item():.4f}"]
-    by_title = {before.lines(n)[0].split(" ", 1)[1]: n for n in before.nodes}
-    assert {"0.weight", "0.bias", "2.weight", "2.bias"} <= set(by_title)
-    bias = model[2].bias
-    assert before.lines(by_title["2.bias"])[1:] == [f"= {repr(bias.detach())[7:-1]}"]
-    relu = next(n for n in before.nodes if "Relu" in before.lines(n)[0])
-    assert len(before.lines(relu)) > 1, "what the next op keeps for backward is shown"
-    assert "grad" not in draw(loss, model).text
+def gpt(layers: int = 2, positions: str = "learned") -> tuple[GPT, mg.Tensor]:
+    mg.manual_seed(0)
+    return GPT(GPTConfig(20, 8, 8, 2, layers, 0.1, positions=positions)), mg.tensor([[1, 2, 1, 3]])
 
+
+# ------------------------------------------------------------------------------------------------------------ what is drawn
+
+
+def test_every_op_arrow_shape_value_and_gradient():
+    model, loss = small()
+    before = check(loss, model)
+    number = numbered(loss)
+    tanh = next(op for op in number if isinstance(op, Op) and op.name == "Tanh")
+    assert before.fact(number[tanh], "=") == printed(tanh.output)
+    assert before.fact(number[loss.op], "=") == printed(loss)
+    names = {number[p]: name for name, p in model.named_parameters()}
+    for n, name in names.items():
+        assert texts(before.boxes[n])[0] == f"{n} {name}"
+        assert before.boxes[n].attrib["class"] == "n parameter"
+        assert before.fact(n, "grad") == ""
     loss.backward()
-    drawing = draw(loss, model)
-    after = check(loss, drawing)
-    assert after.lines(by_title["2.bias"])[2] == f"grad {repr(bias.grad)[7:-1]}"
-    assert any("freed" in note for note in after.notes)
-    assert f"grad {repr(bias.grad)[7:-1]}" in drawing.text
-    assert len(after.lines(relu)) == 1, "backward freed the values in between, and the picture does not invent them"
+    after = check(loss, model)
+    for name, p in model.named_parameters():
+        assert after.fact(number[p], "grad") == printed(p.grad), name
+    assert after.fact(number[tanh], "=") == ""
+    assert "backward() has freed what ops kept" in "".join(after.root.itertext())
 
 
-def test_a_table_with_repeated_ids():
-    table = nn.Parameter(mg.arange(12.0).reshape(4, 3))
-    y = table[mg.tensor([2, 0, 2])]
-    text = str(trace(y.sum()))
-    assert "ids [2, 0, 2]" in text and "parameter (4, 3)" in text
-    y.backward(mg.ones(3, 3))
-    told = draw(y).text
-    assert re.search(r"grad \[\[1\., 1\., 1\.\],\s+\[0\., 0\., 0\.\],\s+\[2\., 2\., 2\.\],\s+\[0\., 0\., 0\.\]\]", told)
-
-
-def test_large_tables_say_which_rows_have_a_gradient_and_stay_rows():
-    table = nn.Parameter(mg.zeros(1000, 8))
-    (table[mg.tensor([7, 3, 7])] * 2).sum().backward()
-    y = table.sum()
-    assert "zero but in rows 3, 7" in draw(y).text
-    assert isinstance(table._grad, mg.RowSparse), "drawing made the rows dense"
-
-
-def test_retained_gradients_and_named_tensors_in_between():
+def test_what_somebody_holds_is_shown_after_backward():
     x = mg.tensor([1.0, 2.0], requires_grad=True)
-    h = x * 3
+    h, k = x.exp(), x.sin()
     h.retain_grad()
-    y = (h * h).sum()
+    y = (h * k).sum()
+    n, m = numbered(y)[h.op], numbered(y)[k.op]
     y.backward()
-    text = draw(y, {"x": x, "hidden": h}).text
-    assert "hidden: Mul" in text and "grad [ 6., 12.]" in text and "grad [18., 36.]" in text
+    picture = check(y, {"middle": k})
+    assert picture.fact(n, "=") == printed(h)
+    assert picture.fact(n, "grad") == printed(h.grad)
+    assert picture.fact(m, "=") == printed(k)
+    assert texts(picture.boxes[m])[0] == f"{m} middle: Sin"
+    assert check(y).fact(m, "=") == ""
 
 
-def test_a_leaf_and_what_was_not_recorded():
-    leaf = mg.ones(2, requires_grad=True)
-    seen = Seen(draw(leaf))
-    assert len(seen.nodes) == 1 and any("no recorded op" in note for note in seen.notes)
+def test_what_was_changed_in_place_is_not_shown_as_it_was():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    h = x * 1
+    y = (h * h).sum()
+    n = numbered(y)[h.op]
+    assert check(y).fact(n, "=") == "[1.,2.]"
     with mg.no_grad():
-        y = leaf * 2
-    assert "No graph" in draw(y).text
+        h.add_(5)
+    assert check(y).fact(n, "=") == ""
+    a = x * 1
+    a[:1].mul_(2)
+    assert set(check(a).boxes) == {1, 2}
+    assert "changed in place since, so its value is not what these ops gave" in str(trace(a))
+    assert check(a).fact(2, "=") == ""
 
 
-def test_shared_nodes_are_told_once_and_both_inputs_of_a_product():
-    x = mg.tensor(2.0, requires_grad=True)
-    y = x * x
-    z = y + y
-    seen = check(z, draw(z))
-    assert seen.parents == {1: [], 2: [1, 1], 3: [2, 2]}
-    assert draw(z).text.count("Mul") == 1
-
-
-def test_nothing_is_changed_or_kept_alive():
-    model, loss = mlp()
-    value, state = loss.item(), {name: x.clone() for name, x in model.state_dict().items()}
-    gone = weakref.ref(loss.op)
-    drawing = draw(loss, model)
+def test_ids_and_rows():
+    table = nn.Embedding(40, 3)
+    loss = table(mg.tensor([5, 7, 5])).sum()
+    picture = check(loss, table)
+    number = numbered(loss)
+    embedding = min(n for slot, n in number.items() if isinstance(slot, Op))
+    assert picture.fact(embedding, "ids") == "[5,7,5]"
     loss.backward()
-    expected = {name: p.grad.clone() for name, p in model.named_parameters()}
-    again_model, again = mlp()
-    again.backward()
-    assert loss.item() == value
-    for name, p in again_model.named_parameters():
-        np.testing.assert_array_equal(p.grad.cpu().numpy(), expected[name].cpu().numpy())
-        np.testing.assert_array_equal(state[name].cpu().numpy(), p.detach().cpu().numpy())
+    rows_before = type(table.weight._grad)
+    picture = check(loss, table)
+    if rows_before is not mg.Tensor:
+        assert picture.fact(number[table.weight], "grad") == "zerobutinrows5,7"
+    assert type(table.weight._grad) is rows_before, "drawing made the gradient dense"
+
+
+def test_an_input_taken_twice_and_one_that_needs_no_gradient():
+    x = mg.tensor([3.0], requires_grad=True)
+    assert check(x * x).of(2) == [1, 1]
+    assert check(x * mg.ones(1)).of(2) == [1]
+
+
+@pytest.mark.parametrize("dtype", [mg.float16, mg.float64])
+def test_another_dtype_is_told(dtype):
+    x = mg.ones(2, 3, dtype=dtype, requires_grad=True)
+    picture = check(x.exp())
+    assert picture.boxes[2].attrib["data-shape"] == f"(2, 3) {str(dtype).removeprefix('torch.')}"
+    labels = [t.text for t in picture.root.iter() if t.get("class") == "s"]
+    assert labels == [picture.boxes[2].attrib["data-shape"]] * 2
+
+
+def test_without_a_graph():
+    for x, said in (
+        (mg.ones(2, requires_grad=True), "A leaf: no recorded op made it."),
+        (mg.ones(2), "No graph"),
+        (nn.Parameter(mg.ones(2)).detach(), "No graph"),
+    ):
+        picture = check(x)
+        assert list(picture.boxes) == [1]
+        assert said in str(trace(x))
+        assert picture.fact(1, "=") == "[1.,1.]"
+
+
+@given(programs(max_ops=25))
+@cases(25)
+def test_random_programs_are_drawn_as_they_are(program):
+    scope: dict[str, Any] = {"torch": mg, "np": np}
+    exec(DEFINITIONS, scope)
+    for line in program:
+        made = set(scope)
+        exec(line, scope)
+        for name in sorted(set(scope) - made):
+            if name[0] == "v" and name[1:].isdigit() and scope[name].op is not None and not scope[name].op.freed:
+                last = name
+                check(scope[name], {n: x for n, x in scope.items() if n[0] == "w" and n[1:].isdigit()})
+    if "last" in locals():
+        check(scope[last])
+    scope.clear()
+
+
+# --------------------------------------------------------------------------------------------------------------- modules
+
+
+def test_modules_from_calls():
+    model, ids = gpt()
+    with watch(model) as seen:
+        loss = model.loss(ids, ids)
+    assert not any(m._hooks or m._pre_hooks for m in model.modules())
+    picture = check(loss, seen, collapsed=True)
+    number = numbered(loss)
+    called = {f"{path}: {type(m).__name__}" for path, m in model.named_modules()}
+    assert set(picture.modules) <= called
+    inside = ("Block", ".attention: CausalSelfAttention", ".mlp: Sequential", ".mlp.2: Linear")
+    assert {f"blocks.{i}{x}".replace("Block", ": Block") for i in (0, 1) for x in inside} <= set(picture.modules)
+    for name, p in model.named_parameters():
+        owner = model.get_submodule(name.rpartition(".")[0])
+        title = f"{name.rpartition('.')[0]}: {type(owner).__name__}"
+        assert number[p] in picture.modules[title], name
+    start, end = next((a, b) for path, a, b in seen.spans if path == "blocks.1.mlp")
+    ours = {n for slot, n in number.items() if isinstance(slot, Op) and start < slot.serial < end}
+    drawn = picture.modules["blocks.1.mlp: Sequential"]
+    assert {n for n in drawn if "op" in picture.boxes[n].attrib["class"]} == ours
+    assert "closed" in next(g for g in picture.root.iter() if "module" in g.get("class", "")).attrib["class"]
+    loss.backward()
+    assert check(loss, seen).modules == picture.modules
+
+
+def test_modules_from_the_graph_alone_are_nearly_those_called():
+    model, ids = gpt()
+    with watch(model) as seen:
+        loss = model.loss(ids, ids)
+    calls, guess = check(loss, seen).modules, check(loss, model).modules
+    assert set(guess) == set(calls)
+    assert check(loss, dict(model.named_parameters())).modules.keys() >= {"blocks.0.mlp.0", "norm", "blocks.0"}
+    assert guess["blocks.0: Block"] == calls["blocks.0: Block"]
+    assert guess["embedding: TokenAndPositionEmbedding"] == calls["embedding: TokenAndPositionEmbedding"]
+    for name in calls:
+        assert guess[name] <= calls[name] and len(calls[name] - guess[name]) <= 3, name
+    _, loss = small()
+    linear = check(loss, small()[0]).modules
+    assert linear == {}, "another model's parameters name nothing"
+
+
+def test_a_module_called_twice_is_two_boxes():
+    layer = nn.Linear(2, 2)
+    with watch(nn.ModuleList([layer])) as seen:
+        y = layer(layer(mg.ones(1, 2)).exp())
+    assert set(check(y, seen).modules) == {"0: Linear", "0: Linear'"}
+
+
+def test_a_forward_that_raised_and_was_caught():
+    class Fails(nn.Module):
+        def forward(self, x):
+            raise ValueError
+
+    class Tries(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fails, self.layer = Fails(), nn.Linear(2, 2)
+
+        def forward(self, x):
+            try:
+                return self.fails(x)
+            except ValueError:
+                return self.layer(x).exp()
+
+    outer = nn.Sequential(Tries())
+    with watch(outer) as seen:
+        y = outer(mg.ones(1, 2))
+    assert set(check(y, seen).modules) == {"0: Tries", "0.layer: Linear"}
+
+
+def test_tied_parameters_have_both_names():
+    model = nn.Module()
+    model.a, model.b = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    model.b.weight = model.a.weight
+    assert "a.weight = b.weight parameter (2, 2)" in str(trace(model.b(mg.ones(1, 2)).sum(), model))
+
+
+# ------------------------------------------------------------------------------------------------------------------- large
+
+
+def test_3000_nodes_in_seconds():
+    model, ids = gpt(layers=60)
+    with watch(model) as seen:
+        loss = model.loss(ids, ids)
+    assert len(numbered(loss)) > 3000
+    for params in (seen, model, None):
+        start = time.perf_counter()
+        drawing = draw(loss, params)
+        assert time.perf_counter() - start < 10  # one second here
+        assert len(drawing.svg) < 4_000_000
+    assert check(loss, seen).modules.keys() >= {"blocks.59.mlp: Sequential"}
+
+
+def test_a_deep_chain_and_what_is_left_out():
+    x = mg.tensor([1.0], requires_grad=True)
+    y = x
+    for i in range(5000):
+        y = y * 1.0 if i % 50 else y + x
+    drawing = draw(y)
+    picture = Picture(drawing.svg)
+    assert set(picture.boxes) == {1, *range(2002, 5002)}
+    left_out = "2000 older ops and leaves are left out (limit=3000)."
+    assert left_out in drawing.text and left_out in "".join(picture.root.itertext())
+    assert (2001, 2002) in picture.arrows
+    assert "2001, not drawn" in [t for g in picture.root.iter() for t in texts(g)]
+    assert len(check(y, limit=10_000).boxes) == 5001
+    assert max(map(len, drawing.text.split("\n"))) < 100, "a chain stands in one column"
+    y.backward()
+
+
+def test_many_arrows_that_pass_many_rows():
+    x = mg.tensor([1.0], requires_grad=True)
+    held = [x * i for i in range(60)]
+    y = held[0]
+    for h in itertools.chain(held, reversed(held)):
+        y = y + h
+    check(y)
+
+
+# ------------------------------------------------------------------------------------------------------------------ hygiene
+
+
+def test_nothing_is_kept_or_changed():
+    model, loss = small()
+    op = weakref.ref(loss.op)
     gc.collect()
     gc.disable()
     try:
+        drawing, text = draw(loss, model), trace(loss, model)
+        again = draw(loss, model)
+        assert drawing.svg == again.svg and drawing.text == again.text == text
+        loss.backward()
+        after = draw(loss, model)
         del loss
-        assert gone() is None, "the drawing keeps the graph alive, or made a cycle"
+        assert op() is None, "the drawing, or a cycle, keeps the graph"
     finally:
         gc.enable()
-    assert "CrossEntropy" in drawing.svg
+    other, loss = small()
+    loss.backward()
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        same(p.grad, q.grad.numpy(force=True), exact=True)
+    assert after.svg != drawing.svg
 
 
-def test_deep_and_wide_graphs():
-    y = mg.ones(2, requires_grad=True)
-    for _ in range(5000):
-        y = y * 1.0
-    y = y.sum()
-    drawing = draw(y)
-    seen = Seen(drawing)
-    assert seen.kinds["op"] == 3000 and any("2002 older" in note for note in seen.notes), seen.notes
-    assert Seen(draw(y, limit=10_000)).kinds["op"] == 5001
-    leaves = [mg.ones((), requires_grad=True) for _ in range(1200)]
-    wide = mg.stack([x * 2 for x in leaves]).sum()
-    drawing = draw(wide)
-    check(wide, drawing)
-    assert len(drawing.svg) < 4_000_000
+HOSTILE = [
+    '<script>alert("1")</script>',
+    "a & b",
+    "'\"",
+    "]]>",
+    "\x00\x1b[31m\n",
+    "\u202eevil",
+    "🙂" * 40,
+    "a" * 500,
+    "",
+]
 
 
-def gpt() -> tuple[GPT, mg.Tensor]:
-    mg.manual_seed(0)
-    model = GPT(GPTConfig(50, context_length=8, emb_dim=8, n_heads=2, n_layers=2, drop_rate=0.0))
-    return model, mg.randint(0, 50, (2, 9))
+@pytest.mark.parametrize("name", [*HOSTILE, "\ud800"])
+def test_hostile_names_are_text(name):
+    x = mg.tensor([1.0], requires_grad=True)
+    drawing = draw(x * 2, {name: x, f"{name}.{name}": mg.ones(1, requires_grad=True)})
+    picture = Picture(drawing.svg)
+    assert not [g for g in picture.root.iter() if g.tag.endswith("script")]
+    shown = texts(picture.boxes[1])[0]
+    assert shown.startswith("1 ") and shown.isprintable() and len(shown) <= 64
+    assert all(line.isprintable() for line in drawing.text.split("\n"))
+    drawing.svg.encode(), drawing.text.encode()
 
 
-def titles(drawing: Drawing) -> list[str]:
-    bars = [g for g in ET.fromstring(drawing.svg).iter(f"{SVG}g") if g.attrib.get("class") == "bar"]
-    return [bar.findall(f"{SVG}text")[2].text or "" for bar in bars]
+@given(st.text(max_size=20))
+@settings(max_examples=50)
+def test_any_name_parses(name):
+    x = mg.tensor([1.0], requires_grad=True)
+    model = nn.Module()
+    if name and "." not in name and not hasattr(model, name):
+        model.register_parameter(name, nn.Parameter(mg.ones(1)))
+        Picture(draw(getattr(model, name) * x, model).svg)
 
 
-def test_modules_are_boxes_that_open_and_close():
-    model, ids = gpt()
-    loss = model.loss(ids[:, :-1], ids[:, 1:])
-    drawing = draw(loss, model)
-    check(loss, drawing)
-    assert any(title.startswith("blocks.0: Block (") for title in titles(drawing))
-    groups = [g for g in ET.fromstring(drawing.svg).iter(f"{SVG}g") if "module" in g.attrib.get("class", "")]
-    assert groups and all("closed" in g.attrib["class"].split() for g in groups), "a large graph starts closed"
-    opened = ET.fromstring(draw(loss, model, collapsed=False).svg)
-    assert not any("closed" in g.attrib.get("class", "").split() for g in opened.iter(f"{SVG}g"))
-    for bar in (g for g in opened.iter(f"{SVG}g") if g.attrib.get("class") == "bar"):
-        assert bar.attrib["role"] == "button" and bar.attrib["tabindex"] == "0"
-        assert bar.attrib["aria-expanded"] == "true"
+# --------------------------------------------------------------------------------------------------------------------- text
 
 
-def test_watch_sees_the_calls_as_they_were():
-    model, ids = gpt()
-    with watch(model) as seen:
-        loss = model.loss(ids[:, :-1], ids[:, 1:])
-    assert not any(m._hooks or m._pre_hooks for m in model.modules()), "the hooks stayed"
-    drawing = draw(loss, seen)
-    check(loss, drawing)
-    assert any(title.startswith("blocks.1: Block (37 ops") for title in titles(drawing))
-
-    plain = nn.Sequential(nn.Sequential(nn.Tanh(), nn.Sigmoid()), nn.Linear(3, 2))
-    with watch(plain) as seen:
-        y = plain(mg.ones(1, 3, requires_grad=True)).sum()
-    assert "0: Sequential (2 ops, 1 leaf)" in titles(draw(y, seen))
-    assert not any("0: Sequential" in title for title in titles(draw(y, plain))), "no parameter tells of it"
-    with pytest.raises(TypeError, match="expected a Module, got list"):
-        watch([])
-
-
-@pytest.mark.parametrize(
-    "name", ["<script>alert(1)</script>", "a & b", '"quoted"', "\x00\x1b", "\u202e", "名前", "x" * 500]
-)
-def test_hostile_names(name):
-    x = mg.ones(2, requires_grad=True)
-    y = (x * 2).sum()
-    drawing = draw(y, {name: x})
-    seen = check(y, drawing)
-    assert "script" not in {e.tag.rpartition("}")[2] for e in seen.root.iter()}
-    assert "\x1b" not in drawing.text and "\u202e" not in drawing.text
+def test_trace():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    w = mg.tensor([0.0, 0.5], requires_grad=True)
+    h = x * w
+    y = (h.exp() + h).sum()
+    assert (
+        repr(trace(y, {"w": w}))
+        == str(trace(y, {"w": w}))
+        == (
+            "6 Sum () of 5 = 4.7183\n"
+            "5 Add (2,) of 4, 3\n"
+            "4 Exp (2,) of 3 = [1.0000, 2.7183]\n"
+            "3 Mul (2,) of 1, 2\n"
+            "  1 leaf (2,) = [1., 2.]\n"
+            "  2 w parameter (2,) = [0.0000, 0.5000]\n"
+            "4 ops, 2 leaves"
+        )
+    )
+    y.backward()
+    assert "2 w parameter (2,) = [0.0000, 0.5000]  grad [" in trace(y, {"w": w})
 
 
-def test_no_request_and_no_dependency():
-    _, loss = mlp()
-    svg = draw(loss).svg
-    assert set(re.findall(r"https?://[^\"' <]*", svg)) == {"http://www.w3.org/2000/svg"}
-    assert "url(" not in svg and "@import" not in svg and "href" not in svg
+def test_trace_of_a_matrix_is_torchs():
+    array = np.random.default_rng(0).normal(size=(3, 5))
+    ours, theirs = mg.tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
+    y, z = mg.trace(ours), torch.trace(theirs)
+    same(y, z)
+    (y * 3).backward()
+    (z * 3).backward()
+    same(ours.grad, theirs.grad)
+    assert "1 leaf (3, 5)" in draw(ours).text
+    assert "1 w parameter (3, 5)" in str(mg.trace(ours, {"w": ours}))
+    loss = (ours * 2).sum()
+    assert mg.trace(loss) == trace(loss) == mg.draw(loss).text and isinstance(trace(ours), str)
+    with pytest.raises(RuntimeError, match="expected a matrix"):
+        mg.trace(ours[0])
 
 
-def test_files_and_notebooks(tmp_path: Path):
-    _, loss = mlp()
+# -------------------------------------------------------------------------------------------------------- files and errors
+
+
+def test_a_drawing_is_saved_and_shown(tmp_path):
+    _, loss = small()
     drawing = draw(loss)
     drawing.save(tmp_path / "loss.svg")
-    assert (tmp_path / "loss.svg").read_text(encoding="utf-8") == drawing.svg
-    assert drawing.svg in drawing._repr_html_() and drawing._repr_svg_() == drawing.svg
-    assert "op" in repr(drawing) and str(drawing) == str(drawing.text)
-    assert repr(trace(loss)) == str(trace(loss)), "a notebook shows lines, not quotes"
-    with pytest.raises(FileNotFoundError, match="make it first"):
-        drawing.save(tmp_path / "nowhere" / "loss.svg")
+    assert (tmp_path / "loss.svg").read_text(encoding="utf-8") == drawing.svg == drawing._repr_svg_()
+    assert drawing.svg in drawing._repr_html_()
+    assert [p.name for p in tmp_path.iterdir()] == ["loss.svg"]
+    assert str(drawing) == drawing.text
+    assert repr(drawing) == "<Drawing: 13 ops, 4 leaves>"
+    assert "http" not in drawing.svg.replace("http://www.w3.org/2000/svg", "")
+    with pytest.raises(FileNotFoundError, match=r"the folder .*missing does not exist; make it first"):
+        drawing.save(tmp_path / "missing" / "loss.svg")
 
 
-def test_minigrad_trace_is_torchs_for_a_matrix():
-    m = mg.arange(6.0).reshape(2, 3)
-    assert mg.trace(m).item() == 4.0
-    loss = (m.requires_grad_() * 2).sum()
-    assert mg.trace(loss) == trace(loss) == draw(loss).text and "Sum" in mg.trace(loss)
-    assert mg.trace(m * 2).item() == 8.0 and "Mul" in mg.trace(m * 2, {"m": m})
-    with pytest.raises(RuntimeError, match="expected a matrix"):
-        mg.trace(mg.ones(3))
-
-
-def test_wrong_arguments():
-    loss = mg.ones(1, requires_grad=True).sum()
-    for wrong in (3, None, "loss", np.ones(2)):
-        with pytest.raises(TypeError, match="expected a tensor, say a loss"):
-            draw(wrong)
-        with pytest.raises(TypeError, match="expected a tensor, say a loss"):
-            mg.trace(wrong)
-    with pytest.raises(TypeError, match=r"params must be a Module.*got list"):
-        draw(loss, [1])
-    with pytest.raises(TypeError, match=r"params\['a'\] must be a tensor"):
-        draw(loss, {"a": 1})
-    for limit in (0, -1, "many"):
-        with pytest.raises(ValueError, match="at least 1"):
-            draw(loss, limit=limit)
-
-
-@st.composite
-def graphs(draw_: st.DrawFn) -> mg.Tensor:
-    """A scalar, of a random graph: shared, unused and chained parts, products, lookups, views."""
-    values = [mg.randn(3, 3).requires_grad_() for _ in range(draw_(st.integers(1, 3)))]
-    for _ in range(draw_(st.integers(0, 25))):
-        x, y = (values[draw_(st.integers(0, len(values) - 1))] for _ in range(2))
-        op = draw_(st.sampled_from(["add", "mul", "matmul", "t", "index", "exp", "slice", "cat"]))
-        values.append(
-            {
-                "add": lambda x=x, y=y: x + y,
-                "mul": lambda x=x, y=y: x * y * 0.1,
-                "matmul": lambda x=x, y=y: x @ y * 0.1,
-                "t": lambda x=x: x.T,
-                "index": lambda x=x: x[mg.tensor([2, 0, 2])],
-                "exp": lambda x=x: x.tanh(),
-                "slice": lambda x=x: x[:, [0, 1, 1]],
-                "cat": lambda x=x, y=y: mg.cat([x[:1], y[1:]]),
-            }[op]()
-        )
-    return mg.stack([values[-1].sum(), values[0].mean()]).sum()
-
-
-@given(graphs(), st.booleans())
-def test_random_graphs(y, backward):
-    check(y, draw(y))
-    if backward:
-        y.backward()
-        check(y, draw(y))
-    small = draw(y, limit=3)
-    assert Seen(small).kinds["op"] == min(3, len(ops_behind([y], None)))
+@pytest.mark.parametrize("f", [draw, trace])
+def test_errors(f):
+    x = mg.ones(2, requires_grad=True)
+    name = f.__name__
+    kinds = {"float": 3.0, "NoneType": None, "ndarray": np.ones(2), "list": [x], "torch.Tensor": torch.ones(2)}
+    for kind, wrong in kinds.items():
+        with pytest.raises(TypeError, match=f"^{name}: expected a tensor, say a loss, got {kind}"):
+            f(wrong)
+    with pytest.raises(TypeError, match=rf"^{name}: params must be a Module, .* a dict of .*, got list"):
+        f(x, [x])
+    with pytest.raises(TypeError, match=rf"^{name}: params\['w'\] must be a tensor under a string, got float"):
+        f(x, {"w": 1.0})
+    with pytest.raises(TypeError, match=rf"^{name}: params\[1\] must be a tensor under a string"):
+        f(x, {1: x})
+    with pytest.raises(ValueError, match=f"^{name}: limit is how many ops are shown at most, at least 1, got 0"):
+        f(x, limit=0)
+    with pytest.raises(TypeError, match=r"^watch: expected a Module, got Tensor"):
+        watch(x)

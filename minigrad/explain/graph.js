@@ -15,9 +15,9 @@ const place = (level) => { /* moves the rows of a level down to where they belon
       item.h = Number(item.dataset.h);
       if (item.matches('.module')) {
         const closed = item.matches('.closed');
-        item.querySelector('.bar').setAttribute('aria-expanded', !closed);
-        item.h = BAR + (closed ? 0 : place(item.querySelector('.inside')));
-        item.querySelector('.box').setAttribute('height', item.h);
+        item.querySelector(':scope > .bar').setAttribute('aria-expanded', !closed);
+        item.h = BAR + (closed ? 0 : place(item.querySelector(':scope > .inside')));
+        item.querySelector(':scope > .box').setAttribute('height', item.h);
       }
       height = Math.max(height, item.h ? item.h + FOOT : 0);
     }

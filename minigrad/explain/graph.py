@@ -172,9 +172,10 @@ def draw(
 def trace(y: Tensor, params: Module | Mapping[str, Tensor] | watch | None = None, *, limit: int = 3000) -> Text:
     """The graph that y was computed by, as text: print(trace(loss)).
 
-    A line tells an op's number, name, the shape of its result, the numbers of what went into it, and what is known of its value
-    and gradient; below it come the ops that made its inputs. One op after another stands in one column; where ways part,
-    the shorter ones are indented. Every op is told once, and referred to by its number. Arguments and errors as for `draw`.
+    A line tells an op's number, name, the shape of its result, the numbers of what went into it, and what is known of its
+    value and gradient; below it come the ops that made its inputs. One op after another stands in one column; where ways
+    part, the shorter ones are indented. Every op is told once, below the first op that took it; others refer to its
+    number. Arguments and errors as for `draw`.
 
     minigrad.trace does this for a scalar, and is torch.trace for a matrix, the sum of its diagonal.
     """
@@ -188,7 +189,8 @@ def trace(y: Tensor, params: Module | Mapping[str, Tensor] | watch | None = None
 def _read(what: str, y: Tensor, params: Any, limit: int) -> tuple[list[Node], list[Group], list[str]]:
     """The nodes, oldest first; the groups, outer before inner; and sentences about the whole, the first a summary."""
     if not isinstance(y, Tensor):
-        raise TypeError(f"{what}: expected a tensor, say a loss, got {type(y).__name__}")
+        got = type(y).__name__
+        raise TypeError(f"{what}: expected a tensor, say a loss, got {'torch.Tensor' if got == 'Tensor' else got}")
     if not isinstance(limit, int) or limit < 1:
         raise ValueError(f"{what}: limit is how many ops are shown at most, at least 1, got {limit!r}")
     names = _names(what, params)
@@ -448,28 +450,22 @@ def _lines(nodes: list[Node], notes: list[str]) -> Text:
 
 def _tree(nodes: list[Node]) -> Iterator[str]:
     by_number = {node.number: node for node in nodes}
-    depth: dict[int, int] = {}
+    below: dict[int, list[int]] = {}  # each node stands once, below the first op that took it
+    deep: dict[int, int] = {}
+    placed: set[int] = set()
     for node in nodes:
-        depth[node.number] = 1 + max((depth.get(p, 0) for p in node.parents), default=0)
+        below[node.number] = new = [p for p in dict.fromkeys(node.parents) if p in by_number and p not in placed]
+        placed.update(new)
+        deep[node.number] = 1 + max((deep[p] for p in new), default=0)
     digits = len(str(nodes[-1].number))
-    told: set[int] = set()
     waiting = [(nodes[-1].number, 0)]
     while waiting:
         number, indent = waiting.pop()
-        if number in told or number not in by_number:
-            continue
-        told.add(number)
-        node = by_number[number]
-        yield from _told(node, "  " * indent + str(number).rjust(digits))
-        ops: list[int] = []
-        leaves: list[int] = []
-        for p in dict.fromkeys(node.parents):
-            if p in by_number and p not in told:
-                (ops if by_number[p].what == "op" else leaves).append(p)
-        ops.sort(key=lambda p: depth[p])  # the longest way goes on in this column, so that columns stay few
-        waiting += [(p, indent) for p in ops[-1:]]
-        waiting += [(p, indent + 1) for p in ops[:-1]]
-        waiting += [(p, indent + 1) for p in reversed(leaves)]
+        yield from _told(by_number[number], "  " * indent + str(number).rjust(digits))
+        leaves = [p for p in below[number] if by_number[p].what != "op"]
+        ops = sorted((p for p in below[number] if by_number[p].what == "op"), key=lambda p: deep[p])
+        waiting += [(p, indent) for p in ops[-1:]]  # the longest way goes on in this column, so that columns stay few
+        waiting += [(p, indent + 1) for p in [*ops[:-1], *reversed(leaves)]]
 
 
 def _told(node: Node, start: str) -> Iterator[str]:
