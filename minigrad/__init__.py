@@ -7,7 +7,7 @@ that are rows), fused/, nn/, optim/, gpt.py, random.py, data/, checkpoint.py.
 from __future__ import annotations
 
 from math import e, inf, nan, pi
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -73,7 +73,7 @@ from .ops.functions import (
 from .ops.arrange import (
     block_diag, broadcast_shapes, broadcast_tensors, cartesian_prod, column_stack, combinations, cross, diag,
     diag_embed, diagonal, diff, dstack, flip, fliplr, flipud, hstack, meshgrid, movedim, movedim as moveaxis, ravel,
-    repeat_interleave, roll, select, tile, trace as _diagonal_sum, tril_indices, triu_indices, unflatten, vstack,
+    repeat_interleave, roll, select, tile, trace, tril_indices, triu_indices, unflatten, vstack,
 )
 from .ops.einsum import einsum, tensordot
 from .ops.sorting import (
@@ -124,18 +124,6 @@ __all__ = [
     "utils", "var", "var_mean", "vdot", "version", "vstack", "where", "xpu", "zeros", "zeros_like",
 ]
 # fmt: on
-
-
-def trace(x: Tensor, params: Any = None, **options: Any) -> Any:
-    """The sum of a matrix's diagonal (torch.trace). Of a scalar, say a loss, the graph behind it as text: see explain.trace.
-
-    torch refuses a scalar here. draw(x).text is the text for a tensor of any shape, and so is trace(x, params) with names.
-    """
-    if isinstance(x, Tensor) and x.ndim and params is None:
-        return _diagonal_sum(x, **options)
-    from .explain import trace as told
-
-    return told(x, params, **options)
 
 
 def _spell() -> None:

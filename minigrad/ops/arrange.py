@@ -338,8 +338,15 @@ def diag(x: Tensor, diagonal: int = 0) -> Tensor:
     return y
 
 
-def trace(x: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal (torch.trace)."""
+def trace(x: Tensor, params: Any = None, **options: Any) -> Any:
+    """The sum of a matrix's diagonal (torch.trace). Of a scalar, say a loss, the graph behind it as text: see explain.trace.
+
+    torch refuses a scalar. With params, names for the leaves, a tensor of any shape gives the text; so does draw(x).text.
+    """
+    if x.ndim == 0 or params is not None:
+        from ..explain import trace as told  # a tool, which ops know only when they are asked for it
+
+        return told(x, params, **options)
     if x.ndim != 2:
         raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.ndim}")
     return named("Trace", sum(diagonal(x)))
