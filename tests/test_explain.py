@@ -607,3 +607,16 @@ def test_the_command_takes_any_bytes_for_text(tmp_path: Path) -> None:
     done = command(os.fsdecode(text), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert MADE_BY in (tmp_path / "explain.html").read_text(encoding="utf-8")
+
+
+def test_the_page_in_the_readme_is_of_today() -> None:
+    """examples/explain.html is what `python tests/draw_explain.py` writes, but for the engine's lines, which move."""
+    kept = (BACK / "examples" / "explain.html").read_text(encoding="utf-8")
+    then, now = embedded(kept), embedded(explain())
+    then.pop("code"), now.pop("code")
+    number = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")  # whose last digits depend on the machine's BLAS
+    assert number.sub("", str(then)) == number.sub("", str(now)), "run tests/draw_explain.py"
+    floats = ([float(x) for x in number.findall(str(run))] for run in (then, now))
+    np.testing.assert_allclose(*floats, rtol=1e-4, atol=1e-6)
+    data = re.compile(r'(<script type="application/json" id="run">).*?(</script>)', re.S)
+    assert data.sub(r"\1\2", kept) == data.sub(r"\1\2", explain()), "run tests/draw_explain.py"
