@@ -583,9 +583,8 @@ def test_the_commands_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, c
         (["a"], "the text has 1: write more"),
         ([""], "the text has 0: write more"),
         (["--width", "3"], "unrecognized arguments: --width"),
-        (["the", "cat"], "unrecognized arguments: cat"),
         (["--out", "mine.html"], "mine.html is there and is not a page of explain"),
-        (["--out", "no/such/a.html"], "No such file or directory"),
+        (["--out", "no/such/a.html"], "does not exist; make it first"),
         (["--out", "."], "directory"),
     ],
 )
@@ -607,6 +606,35 @@ def test_the_command_takes_any_bytes_for_text(tmp_path: Path) -> None:
     done = command(os.fsdecode(text), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert MADE_BY in (tmp_path / "explain.html").read_text(encoding="utf-8")
+
+
+def test_the_lines_that_are_shown_are_the_lines_that_ran() -> None:
+    entered = set()
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        entered.add(frame.f_code)
+
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    for panel, parts in LINES.items():
+        for part in parts:
+            functions = vars(part).values() if isinstance(part, type) else [inspect.unwrap(part)]
+            codes = {inspect.unwrap(f).__code__ for f in functions if inspect.isfunction(f)}
+            assert codes & entered, f"panel {panel} shows {part.__qualname__}, which did not run"
+
+
+def test_a_text_of_one_token_has_a_loss_and_rows_that_move() -> None:
+    found = run(" the the the the the the")
+    assert len(found["classes"]) == 2 and found["loss"] > 0 and found["rows_with_gradient"] == 1
+
+
+def test_out_in_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="does not exist; make it first"):
+        explain(out=tmp_path / "nowhere" / "page.html")
+    assert "dim" in inspect.signature(mg.explain).parameters and list(tmp_path.iterdir()) == []
 
 
 def test_the_page_in_the_readme_is_of_today() -> None:

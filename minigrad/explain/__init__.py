@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 import types
-from typing import Any
 
 from .graph import Drawing, draw, trace, watch
 from .page import Page, explain
@@ -22,8 +21,7 @@ __all__ = ["Drawing", "draw", "explain", "Page", "trace", "watch"]
 class _Callable(types.ModuleType):
     """This room is also its main function: `minigrad.explain("text")`."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Page:
-        return explain(*args, **kwargs)
+    __call__ = staticmethod(explain)
 
 
 sys.modules[__name__].__class__ = _Callable

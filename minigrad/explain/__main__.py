@@ -14,7 +14,7 @@ def main() -> None:
         prog="python -m minigrad.explain",
         description="Writes one HTML page that shows what a lookup and its gradient do to every number, from a real run.",
     )
-    parser.add_argument("text", nargs="?", default=DEFAULT_TEXT, help=f"what to run (default: {DEFAULT_TEXT!r})")
+    parser.add_argument("text", nargs="*", help=f"what to run (default: {DEFAULT_TEXT!r})")
     parser.add_argument("--dim", type=int, default=3, help="numbers a row of the tables has (default 3)")
     parser.add_argument("--length", type=int, help="tokens a window (default 4, fewer for a short text)")
     parser.add_argument(
@@ -25,9 +25,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("explain.html"), help="where to write (default explain.html)")
     options = parser.parse_args()
     try:
-        page = explain(**vars(options))
+        page = explain(**{**vars(options), "text": " ".join(options.text) if options.text else DEFAULT_TEXT})
     except (OSError, ValueError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
+        parser.exit(2, f"{parser.prog}: {str(error).removeprefix('explain: ')}\n")
     for note in page.run["notes"]:
         print(note)
     print(f"wrote {options.out} ({len(page.encode()) / 1000:.0f} kB): open it in a browser")

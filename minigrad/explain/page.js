@@ -187,7 +187,8 @@ function drawTape() {
 }
 
 function asRun() {
-  $("length").max = $("stride").max = run.tokens.length - 1;
+  $("length").max = run.tokens.length - 1;
+  $("stride").max = Math.max(run.tokens.length - 1, stride);
   $("length").value = T;
   $("stride").value = stride;
   $("drop-last").checked = false;
@@ -196,7 +197,7 @@ function asRun() {
 for (const id of ["length", "stride"])
   $(id).addEventListener("change", () => {
     const value = Math.round(Number($(id).value)) || 1; // what is not a window becomes the nearest that is
-    $(id).value = Math.min(Math.max(value, 1), run.tokens.length - 1);
+    $(id).value = Math.min(Math.max(value, 1), $(id).max);
     drawTape();
   });
 $("drop-last").addEventListener("change", drawTape);
@@ -221,14 +222,21 @@ function drawGather() {
   ), leftOut());
 }
 
+const placesOf = (id) => range(ids.length).filter((k) => ids[k] === id);
+const listed = (ks) => ks.slice(0, 6).map(place).join(ks.length > 2 ? ", " : " and ") + (ks.length > 6 ? ", …" : "");
+function whereabouts(id) {
+  const at = placesOf(id);
+  return [`id ${id} `, spelt(id), at.length
+    ? ` stands at ${listed(at)}: ${at.length === 1 ? "1 copy" : `${at.length} copies`} of row ${id}.`
+    : ` is not in this batch: its row is not copied.`];
+}
+
 /** Lights an id wherever it stands on the page, and says where that is. */
 function light(id) {
   lit = id;
   for (const node of document.querySelectorAll("[data-id]")) node.classList.toggle("lit", Number(node.dataset.id) === id);
-  const at = range(ids.length).filter((k) => ids[k] === id), status = $("gather-status");
-  status.replaceChildren(`id ${id} `, spelt(id), at.length
-    ? ` stands at ${at.map(place).join(" and ")}: ${count(at.length, "cop")}`.replace(/cops$/, "copies").replace(/cop$/, "copy") + ` of row ${id}.`
-    : ` is not in this batch: its row is not copied.`);
+  const at = placesOf(id);
+  $("gather-status").replaceChildren(...whereabouts(id));
   for (const b of document.querySelectorAll("button.id")) b.setAttribute("aria-pressed", Number(b.dataset.id) === pinned);
   const view = $("gather-view"), row = view.querySelector(`tr[data-row="${id}"]`);
   const buttons = at.map((k) => view.querySelector(`button[data-k="${k}"]`).closest("td"));
@@ -263,9 +271,10 @@ function drawPositions() {
   });
   $("positions-status").textContent = wrong
     ? `positions.unsqueeze(1) pairs the ${count(T, "position")} with the ${count(B, "sequence")} instead of the places. Here that gives ${outcome}. ` +
-      (n > 1 ? `But with as many places as sequences, ${n} and ${n} as below, nothing complains, and every token of a sequence gets ` +
-        `the same position: ≠ marks what differs from the right sum.`
-        : `With one sequence of one token, below, it cannot be told from the right way.`)
+      (n > 1 ? `${B === T ? "There are as many places as sequences, so" : `But with as many places as sequences, ${n} and ${n} as below,`} ` +
+        `nothing complains, and every token of a sequence gets the same position: ≠ marks what differs from the right sum.`
+        : T > 1 ? `One sequence was repeated for each of the ${T} positions: the shape is wrong, and nothing complains.`
+          : `With one place there is one position for all, so it is the right sum.`)
     : `Each sequence adds the same (${T}, ${D}) table; nothing is copied.`;
   $("positions-view").replaceChildren(el("div", { class: "row" }, table), ...lines);
 }
@@ -349,7 +358,14 @@ function drawBackward() {
   if (steps) for (const node of [source(now), row(now), slot(now)]) node.classList.add("now");
   arrows(view, range(steps).flatMap((k) => [[source(k), row(k), k === now], ...(k === now ? [[source(k), slot(k), true]] : [])]));
 
-  const status = $("backward-status"), end = steps === ids.length;
+  $("backward-status").replaceChildren(...told(steps, lossy));
+  for (const [id, off] of [["first", !steps], ["back", !steps], ["next", steps === ids.length], ["last", steps === ids.length]]) $(id).disabled = off;
+  $("step").setAttribute("aria-valuetext", `${steps} of ${ids.length}`);
+}
+
+/** What there is to say of a step. */
+function told(steps, lossy) {
+  const now = steps - 1, end = steps === ids.length, { table } = gradients(steps, lossy), sum = gradients(steps, false).table;
   const before = steps && gradients(now, lossy).table[run.rows.indexOf(ids[now])][0], wrong = table.flat().filter((x, c) => x !== sum.flat()[c]).length;
   const words = [`Step ${steps} of ${ids.length}. `];
   if (!steps) words.push("All gradients are zero. Press next.");
@@ -357,14 +373,12 @@ function drawBackward() {
     `: grad[ids] += g reads the row for every place first, and all of them read 0; then each writes 0 + its own g, and the last one stays. `);
   else {
     words.push(`g${place(now)} is added to row ${ids[now]} `, spelt(ids[now]), `: contribution ${nth[now]} of ${times(ids[now])}`);
-    words.push(nth[now] > 1 ? `; first number: ${show(before)} + ${show(G[now][0])} = ${show(Math.fround(before + G[now][0]))}. ` : ". ");
+    words.push(nth[now] > 1 ? `; first number: ${show(before)} + ${show(G[now][0])} = ${show(Math.fround(before + G[now][0]))}, rounded. ` : ". ");
   }
   if (steps && !end) words.push(`It is also added to position ${places[now][1]}. `);
-  if (lossy && steps) words.push(`${count(wrong, "number")} ${wrong === 1 ? "is" : "are"} wrong so far.`);
+  if (lossy && steps) words.push(`${count(wrong, "number")} ${wrong === 1 ? "is" : "are"} wrong${end ? ", and nothing complained" : " so far"}.`);
   if (end && !lossy) words.push(`Done: ${count(used.length, "row")} got a gradient, ${(V - used.length).toLocaleString("en")} stayed zero.`);
-  status.replaceChildren(...words);
-  for (const [id, off] of [["first", !steps], ["back", !steps], ["next", end], ["last", end]]) $(id).disabled = off;
-  $("step").setAttribute("aria-valuetext", `${steps} of ${ids.length}`);
+  return words;
 }
 
 function goTo(steps) {
@@ -372,7 +386,7 @@ function goTo(steps) {
   const focused = document.activeElement;
   drawBackward();
   const at = Number($("step").value);
-  light(pinned = at > 0 && at < ids.length ? ids[at - 1] : repeated);
+  light(at ? ids[at - 1] : pinned);
   if (focused?.disabled) $(focused.id === "next" || focused.id === "last" ? "back" : "next").focus();
 }
 $("step").max = ids.length;
@@ -431,7 +445,7 @@ function drawSGD() {
   const sign = (text) => el("span", { class: "sign" }, text);
   const moved = run.rows.map((id, i) => (run.table[i].some((x, j) => x !== run.table_after[i][j]) ? "moved" : "same"));
   $("sgd-status").replaceChildren(
-    `${count(run.rows_with_gradient, "row")} of ${V.toLocaleString("en")} moved, and the position table. The loss of this batch was `,
+    `${count(run.rows_with_gradient, "row")} of ${V.toLocaleString("en")} moved, and so did the position table. The loss of this batch was `,
     el("b", { "data-cell": "sgd/loss/before" }, show(run.loss)), " and is now ", el("b", { "data-cell": "sgd/loss/after" }, show(run.loss_after)), ".");
   const at = (t) => `position ${t}`, bare = (name, title, rows, more) => tableOf(name, title, rows, { kind: "echo", shape: undefined, ...more });
   const spot = (name, title, rows, kind = "echo") => matrix({ name, title, rows, kind, head: at });
@@ -452,14 +466,14 @@ function drawQuestions() {
   const questions = [
     ["Which rows of the table get a gradient?", [`Those whose ids are in the batch: ${distinct} of ${V.toLocaleString("en")}, here `, used.map((id, i) => [i ? ", " : "", `${id} `, spelt(id)]), ". All others keep a gradient of zero."]],
     ["Why does one row get more than one contribution?", twice
-      ? [`Because its id stands in the batch more than once. ${repeated} `, spelt(repeated), ` stands at ${at.map(place).join(" and ")}: the row was copied to all these places, the loss depends on it through each of them, and their g add up.`]
-      : ["Because its id would stand in the batch more than once. In this batch every id stands once; a longer text has repeats."]],
+      ? [`Because its id stands in the batch more than once. ${repeated} `, spelt(repeated), ` stands at ${listed(at)}: the row was copied to all these places, the loss depends on it through each of them, and their g add up.`]
+      : ["It would if its id stood in the batch more than once. Here every id stands once; a longer text has repeats."]],
     ["What does grad[ids] += g lose?", [
       "NumPy reads grad[ids], adds g, and writes the result back: for an id that repeats, each write replaces the one before, and only the last contribution is left. ",
-      twice ? [`Row ${repeated} keeps g${place(at.at(-1))} and loses ${at.slice(0, -1).map((k) => `g${place(k)}`).join(" and ")}.`] : "Here no id repeats, and nothing is lost: which is why the mistake goes unnoticed.",
-      " Press the button in panel 5."]],
+      twice ? [`Row ${repeated} keeps g${place(at.at(-1))} and loses what came from ${listed(at.slice(0, -1))}. Press the button in panel 5.`]
+        : "Here no id repeats, and nothing is lost: so the mistake goes unnoticed until a text has a repeat."]],
     ["Where did the batch axis go in the position table?", [
-      `It was summed away. Row t of the table was added to place t of every sequence, so its gradient is the sum of g[0, t]${B > 1 ? ` to g[${B - 1}, t]` : ""}: shape (${B}, ${T}, ${D}) becomes (${T}, ${D}).`]],
+      `It was summed away. Row t of the table was added to place t of every sequence, so its gradient is the sum of all g[b, t]: shape (${B}, ${T}, ${D}) becomes (${T}, ${D}).`]],
   ];
   $("check-view").replaceChildren(...questions.map(([q, a]) => el("details", null, el("summary", null, q), el("p", null, a))));
 }
@@ -471,25 +485,18 @@ for (const [panel, parts] of Object.entries(run.code))
 // ------------------------------------------------------------------------------------------------------------- start
 
 /** Room for the longest that a status line has to say, so that nothing below it moves. */
-function room(id, states) {
-  $(id).style.minHeight = "";
-  $(id).style.minHeight = `${Math.max(...states.map((show) => { show(); return $(id).offsetHeight; }))}px`;
+function room(id, texts) {
+  const probe = el("p", { class: "status", "aria-hidden": "true", style: "visibility: hidden; min-height: 0" });
+  $(id).before(probe);
+  $(id).style.minHeight = `${Math.max(...texts.map((text) => { probe.replaceChildren(...text); return probe.offsetHeight; }))}px`;
+  probe.remove();
 }
 function rooms() {
-  const at = $("step").value, pressed = $("lossy").getAttribute("aria-pressed"), was = lit;
-  room("gather-status", run.rows.map((id) => () => light(id)));
-  room("backward-status", range(ids.length + 1).flatMap((step) => ["true", "false"].map((lossy) => () => {
-    $("step").value = step;
-    $("lossy").setAttribute("aria-pressed", lossy);
-    drawBackward();
-  })));
-  $("step").value = at;
-  $("lossy").setAttribute("aria-pressed", pressed);
-  drawBackward();
-  light(was);
+  room("gather-status", run.rows.map(whereabouts));
+  room("backward-status", range(ids.length + 1).flatMap((steps) => [told(steps, true), told(steps, false)]));
 }
 
-function drawAll() { drawTape(); rooms(); hints(); }
+function drawAll() { drawTape(); rooms(); drawBackward(); light(lit); hints(); }
 drawGather();
 drawPositions();
 drawLoss();

@@ -20,10 +20,10 @@ from ..data.windows import _windows
 from ..dtypes import float32
 from ..fused.cross_entropy import CrossEntropy
 from ..grad_mode import enable_grad
-from ..nn.functional import cross_entropy, one_hot
+from ..nn.functional import Embedding, cross_entropy, one_hot
 from ..nn.positions import LearnedPositions, add_positions
 from ..ops.creation import get_rng_state, set_rng_state, tensor
-from ..ops.indexing import Gather, ScatterAdd
+from ..ops.indexing import Gather
 from ..ops.linalg import MatMul
 from ..ops.shape import BroadcastTo, SumTo
 from ..optim import SGD
@@ -82,7 +82,8 @@ def run(
 def _step(ids: list[int], inputs: Tensor, targets: Tensor, dim: int) -> dict[str, Any]:
     """Forward, backward and one SGD step, with everything that passed by."""
     vocabulary, (B, T) = gpt2_tokenizer().n_vocab, inputs.shape
-    classes = sorted({*inputs.flatten().tolist(), *targets.flatten().tolist()})
+    seen_ids = {*inputs.flatten().tolist(), *targets.flatten().tolist()}
+    classes = sorted(seen_ids if len(seen_ids) > 1 else {*seen_ids, (ids[0] + 1) % vocabulary})  # one alone has no loss
     layer = nn.TokenAndPositionEmbedding(vocabulary, T, dim, device="cpu", dtype=float32)
     head = nn.Linear(dim, len(classes), bias=False, device="cpu", dtype=float32)
     where = tensor([[classes.index(i) for i in row] for row in targets.tolist()], device="cpu")
@@ -119,15 +120,19 @@ def _step(ids: list[int], inputs: Tensor, targets: Tensor, dim: int) -> dict[str
         "losses": losses,
         "loss": loss,
         "g": x.grad,
-        "table_grad": table.grad[rows],
-        "rows_with_gradient": int((table.grad != 0).any(dim=1).sum()),
-        "position_grad": places.grad,
         "product": X @ table[rows],
         "product_grad": X.T @ tensor(g, device="cpu"),
     }
     seen = {name: _plain(value) for name, value in seen.items()}  # before the step changes the tables
     SGD(layer.parameters(), lr=LEARNING_RATE).step()
-    after = {"table_after": table[rows], "positions_after": places, "loss_after": forward()[-1]}
+    after = {  # the table's gradient is rows until somebody looks at it, so the step came first
+        "table_grad": table.grad[rows],
+        "rows_with_gradient": int((table.grad != 0).any(dim=1).sum()),
+        "position_grad": places.grad,
+        "table_after": table[rows],
+        "positions_after": places,
+        "loss_after": forward()[-1],
+    }
     return seen | {name: _plain(value) for name, value in after.items()}
 
 
@@ -169,14 +174,10 @@ def _window(n: int, length: int | None, stride: int | None, batch: int, notes: l
             f"explain: the text has {n:,} tokens, so length goes up to {n - 1:,} and leaves a target; got {length}: "
             f"shorten it or write more"
         )
-    usual = (length or min(LENGTH, n - 1), stride or STRIDE)
-    fits = [
-        (t, s)
-        for t in ([length] if length else range(usual[0], 1, -1))
-        for s in ([stride] if stride else range(STRIDE, 0, -1))
-        if (batch - 1) * s + t < n
-    ]
-    chosen = fits[0] if fits else usual
+    lengths = [length] if length else range(min(LENGTH, n - 1), 0, -1)
+    strides = [stride] if stride else range(STRIDE, 0, -1)
+    windows = {(t, s): min(batch, (n - t - 1) // s + 1) for t in lengths for s in strides}
+    chosen = max(windows, key=lambda ts: windows[ts])  # the first of those that give most of the batch
     if chosen != (length or LENGTH, stride or STRIDE):
         notes.append(f"The text is short, so the windows have a length of {chosen[0]} and a stride of {chosen[1]}.")
     return chosen
@@ -214,12 +215,12 @@ def _plain(value: Any) -> Any:
 
 LINES: dict[str, list[Any]] = {  # panel: whose source it shows
     "tape": [_windows, WindowDataset.__getitem__],
-    "gather": [Gather, backend.gather],
+    "gather": [Gather.forward, backend.gather],
     "positions": [LearnedPositions.embed, add_positions, BroadcastTo],
     "loss": [CrossEntropy],
-    "backward": [Gather.backward, ScatterAdd, backend.scatter_add, SumTo],
+    "backward": [Embedding.backward, RowSparse.summed, backend.coalesce, backend._coalesce_by_loop, SumTo],
     "product": [one_hot, MatMul],
-    "sgd": [SGD.update, RowSparse.summed],
+    "sgd": [SGD.update],
 }
 
 

@@ -59,9 +59,8 @@ def _split(text: str) -> list[str]:
 def describe(x: Any) -> str:
     """One line about a name of a module or class."""
     if type(x).__name__ == "ufunc":
-        types = [
-            t for t in x.types if "E" not in t
-        ]  # bfloat16, which CuPy has where the package ml_dtypes is installed
+        # E is bfloat16, which CuPy has where the package ml_dtypes is installed
+        types = [t for t in x.types if "E" not in t]
         return f"ufunc {x.nin} {x.nout} {' '.join(types)}"
     if inspect.isclass(x):
         return "class"
