@@ -14,11 +14,17 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """A file to be written (bytes) that takes the place of `path` once it is whole and on the disk; if that fails, it is removed.
 
     Its name is always the same, so what a killed process left is overwritten; a lock lets two writers take turns.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        OSError: the path is a directory, or cannot be written.
     """
     path = os.path.realpath(path)  # a link stays a link
     if os.path.exists(path) and not os.path.isfile(path):
         raise OSError(f"{path} is not a file, and is left alone")
     folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{path}: the folder {folder} does not exist; make it first")
     temporary = os.path.join(folder, f".{name}.saving")
     with _locked(temporary) as file:
         try:

@@ -312,7 +312,7 @@ def test_files(tmp_path: Path) -> None:
     for wrong in ("a", "a.txt"):
         with pytest.raises(ValueError, match=r"what kind of picture: .*\.png"):
             plots.heat_map(np.ones((2, 2)), path=tmp_path / wrong)
-    with pytest.raises(FileNotFoundError, match="there is no folder"):
+    with pytest.raises(FileNotFoundError, match="does not exist; make it first"):
         plots.heat_map(np.ones((2, 2)), path=tmp_path / "nowhere" / "a.png")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.svg", "c.PDF"]
     assert pickle.loads(pickle.dumps(plots.loss_curve([1.0])))._repr_png_().startswith(b"\x89PNG")

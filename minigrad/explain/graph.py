@@ -8,6 +8,7 @@ for backward, or while somebody holds the tensor. What is drawn is text: it keep
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -76,9 +77,6 @@ class Drawing:
         Raises:
             FileNotFoundError: there is no such folder.
         """
-        folder = os.path.dirname(os.path.realpath(path))
-        if not os.path.isdir(folder):
-            raise FileNotFoundError(f"save: the folder {folder} does not exist; make it first")
         with replacing(path) as file:
             file.write(self.svg.encode())
 
@@ -328,10 +326,7 @@ def _gradient(g: Any) -> str:
         where = f"zero but in rows {', '.join(map(str, ids))}" if ids else "zero"
     else:
         where = _shape(g)
-    size = 1
-    for n in g.shape:
-        size *= n
-    if size > SMALL:
+    if math.prod(g.shape) > SMALL:
         return where
     return _numbers((g.to_dense() if isinstance(g, Patch) else g).array)
 

@@ -31,9 +31,6 @@ class Page(str):
             OSError: it cannot be written.
         """
         path = os.fsdecode(path)  # not a number: open() would take it for a file that is already open
-        folder = os.path.dirname(os.path.realpath(path))
-        if not os.path.isdir(folder):
-            raise FileNotFoundError(f"{os.fspath(path)}: the folder {folder} does not exist; make it first")
         if os.path.exists(path):
             with open(path, "rb") as file:
                 if MADE_BY.encode() not in file.read(200):

@@ -85,8 +85,6 @@ def save(figure: Figure, path: str | os.PathLike[str] | None, dpi: float = 100) 
         known = figure.canvas.get_supported_filetypes()
         if (kind := file.suffix[1:].lower()) not in known:
             raise ValueError(f"{path}: its ending shall say what kind of picture: {', '.join(f'.{k}' for k in known)}")
-        if not file.parent.is_dir():
-            raise FileNotFoundError(f"{path}: there is no folder {file.parent}; make it first")
         with replacing(file) as out:
             figure.savefig(out, format=kind, dpi=dpi)
     return figure
