@@ -51,6 +51,7 @@ MAPPED = {
     "torch.utils.checkpoint": "minigrad.utils.checkpoint",
     "torch.utils.data": "minigrad.utils.data",
     "torch.utils.data.dataset": "minigrad.utils.data",
+    "torch.utils.data.distributed": "minigrad.utils.data",
     "torch.utils.data.dataloader": "minigrad.utils.data",
     "torch.utils.data.sampler": "minigrad.utils.data",
 }
@@ -88,6 +89,8 @@ def install() -> None:
             setattr(sys.modules[parent], child, sys.modules[name])
     if not any(isinstance(finder, Unmapped) for finder in sys.meta_path):
         sys.meta_path.insert(0, Unmapped())
+    if minigrad.distributed.is_available():  # what torch's launcher would have set
+        os.environ.update(minigrad.distributed.environment())
     minigrad.__version__ = VERSION
     minigrad.Tensor.__module__, minigrad.nn.Parameter.__module__ = "torch", "torch.nn.parameter"  # type(x) prints so
 

@@ -98,6 +98,26 @@ def to_numpy(array: Array) -> np.ndarray:
     return array.get()
 
 
+def host_buffer(n: int, dtype: Any, like: Array) -> np.ndarray:
+    """Host memory for n numbers on their way from and to the device of `like`: pinned, so that a GPU reads it directly."""
+    if namespace(like) is np:
+        return np.empty(n, dtype)
+    import cupyx
+
+    return cupyx.empty_pinned(n, dtype)
+
+
+def copy_across(source: Array, target: Array) -> None:
+    """Copy (n,) numbers from the host to a device or back; done when it returns, so that a buffer can be used again."""
+    if source.dtype != target.dtype or namespace(source) is namespace(target):
+        target[...] = asarray(to_numpy(source), like=target)
+    elif namespace(source) is np:
+        target.set(source)
+    else:
+        settle()
+        source.get(out=target)
+
+
 def _cupy() -> ModuleType:
     """CuPy, imported on the first call and proven by one kernel and one matrix product."""
     if (proven := getattr(_cupy, "module", None)) is not None:

@@ -19,6 +19,7 @@ from .loader import (
 )
 from .samplers import (
     BatchSampler,
+    DistributedSampler,
     RandomSampler,
     Sampler,
     SequentialSampler,
@@ -42,6 +43,7 @@ __all__ = [
     "create_dataloader_v1",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "default_collate",
     "default_convert",
     "fetch_verdict_text",

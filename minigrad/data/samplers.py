@@ -127,6 +127,60 @@ class WeightedRandomSampler(Sampler):
         return self.num_samples
 
 
+class DistributedSampler(Sampler):
+    """Every num_replicas-th sample of an order that all ranks share (torch.utils.data.distributed.DistributedSampler).
+
+    Batch k of all ranks together is batch k of one process whose batches are num_replicas times as large. No sample comes
+    twice in a pass if drop_last; else up to num_replicas - 1 do, so that all ranks have equally many.
+
+    Args:
+        num_replicas: ranks; world_size of minigrad.distributed.init(). Default: of torch's process group, 1 without one.
+        rank: which of them this is.
+        shuffle: another order in every pass, as `set_epoch` counts them: of the seed seed + epoch.
+        seed: the same on all ranks.
+        drop_last: leave out the samples at the end for which there are not enough ranks.
+
+    Raises:
+        ValueError: the rank is not one of num_replicas.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+    ):
+        from .. import distributed
+
+        self.dataset, self.shuffle, self.seed, self.drop_last, self.epoch = dataset, shuffle, seed, drop_last, 0
+        self.num_replicas = distributed.get_world_size() if num_replicas is None else num_replicas
+        self.rank = distributed.get_rank() if rank is None else rank
+        if not 0 <= self.rank < self.num_replicas:
+            raise ValueError(f"Invalid rank {self.rank}, rank should be in the interval [0, {self.num_replicas - 1}]")
+        n, replicas = len(dataset), self.num_replicas
+        self.num_samples = n // replicas if drop_last else -(-n // replicas)
+        self.total_size = self.num_samples * replicas
+
+    def __iter__(self) -> Iterator[int]:
+        n = len(self.dataset)
+        order = Generator().manual_seed(self.seed + self.epoch).randperm(n) if self.shuffle else np.arange(n)
+        order = np.resize(order, self.total_size)[self.rank :: self.num_replicas]  # the first ones again, or not all
+        for some in np.array_split(
+            order, -(-len(order) // 65536) or 1
+        ):  # whose list of ints would be ten times as large
+            yield from some.tolist()
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def set_epoch(self, epoch: int) -> None:
+        """Number the next pass, on all ranks alike: a sampler does not count for itself."""
+        self.epoch = epoch
+
+
 class BatchSampler(Sampler):
     """Lists of batch_size indices; drop_last leaves out the last one if it is short (torch.utils.data.BatchSampler).
 

@@ -8,6 +8,7 @@ from ..data import (
     ConcatDataset,
     DataLoader,
     Dataset,
+    DistributedSampler,
     IterableDataset,
     RandomSampler,
     Sampler,
@@ -28,6 +29,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
@@ -42,4 +44,4 @@ __all__ = [
     "random_split",
 ]
 
-dataset = sampler = dataloader = sys.modules[__name__]  # where torch's files have these names
+dataset = sampler = dataloader = distributed = sys.modules[__name__]  # where torch's files have these names
