@@ -59,7 +59,7 @@ class Generator:
         if str(device).partition(":")[0] != "cpu":
             raise RuntimeError(f"Generator: device must be 'cpu', where all random numbers are drawn; got {device!r}")
         self._twister = np.random.RandomState(0)
-        self.share = 0, 1, 1  # rank, ranks, rows: see bernoulli
+        self.share: tuple[int, int, int] | None = None  # see bernoulli
         self.manual_seed(67280421310721)
 
     def manual_seed(self, seed: int) -> Generator:
@@ -129,11 +129,6 @@ class Generator:
         if dtype == np.float32:
             return (self.words(n) & 0xFFFFFF).view(np.int32).astype(np.float32) * np.float32(2**-24)
         return (self._words64(n) & np.uint64(2**53 - 1)).view(np.int64) * 2.0**-53
-
-    def _skip(self, n: int) -> None:
-        """Pass by n float64 u."""
-        for start in range(0, n, _BLOCK):
-            self.words(2 * min(_BLOCK, n - start))
 
     def uniform(self, shape: Shape, low: float = 0.0, high: float = 1.0, dtype: DTypeLike = np.float32) -> Array:
         """low + (high - low) u; what rounds up to high becomes low."""
@@ -226,18 +221,21 @@ class Generator:
         """u < p, True with probability p: the mask of dropout for the probability p to keep.
 
         Where ranks train together, `share` = (rank, ranks, rows) says that this rank has rows rank, rank + ranks, ... of every
-        batch, `rows` of them. What has that many rows, or a multiple, then gets the numbers that one process with the whole
-        batch would draw for them, and the stream is left where that process would leave it, on every rank alike.
+        batch, `rows` of them. What has that many rows, or a multiple, then takes one number from the stream, the same on every
+        rank, and for each row begins a stream of its own, which that number and the row's place in the whole batch seed. So
+        the masks do not depend on how many ranks there are (they are torch's where share is None).
         """
         out = _empty("bernoulli", shape, np.bool_, ("bool",))
         if not 0 <= _real("bernoulli", "p", p) <= 1:
             raise RuntimeError(f"bernoulli: p must be at least 0 and at most 1, got {p}")
-        rank, ranks, rows = self.share if out.ndim and len(out) % self.share[2] == 0 else (0, 1, 1)
-        for row in out.reshape(rows, -1):
-            self._skip(rank * row.size)
-            for block in _blocks(row):
-                block[...] = self._unit(len(block)) < p
-            self._skip((ranks - 1 - rank) * row.size)
+        if self.share is not None and out.ndim and len(out) % self.share[2] == 0:
+            rank, ranks, rows = self.share
+            seed = int(self.random((), np.int32))
+            for i, row in enumerate(out.reshape(rows, -1)):
+                row[...] = Generator().manual_seed(seed + rank + i * ranks).bernoulli(row.size, p)
+            return out
+        for block in _blocks(out):
+            block[...] = self._unit(len(block)) < p
         return out
 
     def bernoulli_from(self, p: Array) -> Array:

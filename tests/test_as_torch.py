@@ -214,8 +214,11 @@ def test_switches_that_have_nothing_to_switch() -> None:
     ("code", "facts"),
     [
         ("import torch; torch.autocast('cpu')", ["NotImplementedError", "bfloat16", "enabled=False"]),
-        ("import torch.distributed as d; d.init_process_group('gloo')", ["NotImplementedError", "one process"]),
-        ("from torch.nn.parallel import DistributedDataParallel as D; D(None)", ["NotImplementedError", "one process"]),
+        (
+            "import torch.distributed as d; d.init_process_group('gloo', world_size=2, rank=0)",
+            ["RuntimeError", "mpiexec -n 2 python -m mpi4py -m minigrad.as_torch"],
+        ),
+        ("from torch.nn.parallel import DistributedDataParallel as D; D(None)", ["RuntimeError", "init_process_group"]),
         ("import torch; torch.set_float32_matmul_precision('best')", ["ValueError", "'best'"]),
         ("import torch; torch.ones(2, dtype=torch.bfloat16)", ["TypeError", "bfloat16", "float32"]),
         ("import torch; torch.ones(2).to(torch.bfloat16)", ["TypeError", "bfloat16", "float32"]),

@@ -14,6 +14,7 @@ started by `mpiexec -n 4 python -m mpi4py train.py`. A torch program with Distri
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +28,7 @@ from ..nn.module import Module
 from ..ops.creation import from_numpy
 from ..tensor import Tensor
 from .gradients import Exchange
-from .world import World, init, launched
+from .world import LAUNCH, World, init, launched
 
 _world: World | None = None  # of torch's functions, from init_process_group on
 
@@ -42,21 +43,32 @@ def is_initialized() -> bool:
     return _world is not None
 
 
-def init_process_group(*args: Any, timeout: Any = None, **kwargs: Any) -> None:
-    """Meet the other ranks (torch.distributed.init_process_group): those that mpiexec started, whatever else the arguments say.
+def init_process_group(
+    backend: Any = None,
+    init_method: Any = None,
+    timeout: Any = None,
+    world_size: int = -1,
+    rank: int = -1,
+    **others: Any,
+) -> None:
+    """Meet the other ranks (torch.distributed.init_process_group): those that mpiexec started, whatever backend is named.
 
     Args:
         timeout: a timedelta; how long to wait for a rank that is late. Default: 10 minutes.
+        world_size: how many there should be; by default as many as there are.
 
     Raises:
-        RuntimeError: mpiexec has not started this program with `python -m mpi4py`, or ranks run different code.
+        RuntimeError: another number of processes has been started, or not with `python -m mpi4py`; ranks run different code.
     """
     global _world
-    if not launched():
+    world = init() if timeout is None else init(timeout.total_seconds())
+    wanted = world_size if world_size > 0 else int(os.environ.get("WORLD_SIZE", world.world_size))
+    if wanted != world.world_size:
         raise RuntimeError(
-            "init_process_group: this is one process; start several with mpiexec -n 4 python -m mpi4py -m minigrad.as_torch train.py"
+            f"init_process_group: world_size is {wanted}, and MPI knows of {world.world_size}: start with "
+            f"{LAUNCH.format(n=wanted, program='-m minigrad.as_torch train.py')}"
         )
-    _world = init() if timeout is None else init(timeout.total_seconds())
+    _world = world
 
 
 def destroy_process_group() -> None:
