@@ -26,6 +26,7 @@ from .samplers import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from .shards import Shards
 from .text import fetch_verdict_text, offline_text, read_text
 from .tokenizer import CompactTokenizer, GPTTokenizer, gpt2_tokenizer
 from .windows import (
@@ -58,6 +59,7 @@ __all__ = [
     "read_text",
     "Sampler",
     "SequentialSampler",
+    "Shards",
     "sliding_windows",
     "Subset",
     "SubsetRandomSampler",

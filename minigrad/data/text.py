@@ -58,19 +58,31 @@ def read_text(path: str | os.PathLike[str]) -> str:
         FileNotFoundError, IsADirectoryError: there is no file of that name.
         ValueError: the file is empty or not UTF-8; the message names the first bad byte.
     """
+    file = existing(path)
+    text = decoded(file.read_bytes(), file)
+    if not text:
+        raise ValueError(f"{file} is empty; there is nothing to train on")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def existing(path: str | os.PathLike[str]) -> Path:
+    """The path of a text file that is there, or an error that says what is there instead."""
     file = Path(path)
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a directory; name a text file in it")
     if not file.exists():
         raise FileNotFoundError(f"there is no file {file} (looked in {file.absolute().parent})")
+    return file
+
+
+def decoded(content: bytes, file: str | os.PathLike[str], start: int = 0) -> str:
+    """The UTF-8 text that stands in the file from byte `start` on."""
     try:
-        text = file.read_text(encoding="utf-8")
+        return content.decode()
     except UnicodeDecodeError as e:
-        bad = e.object[e.start]
-        raise ValueError(f"{file} is not UTF-8: byte {e.start} is 0x{bad:02x} ({e.reason}); save it as UTF-8") from None
-    if not text:
-        raise ValueError(f"{file} is empty; there is nothing to train on")
-    return text
+        raise ValueError(
+            f"{file} is not UTF-8: byte {start + e.start} is 0x{content[e.start]:02x} ({e.reason}); save it as UTF-8"
+        ) from None
 
 
 def _verified(content: bytes, what: str, remedy: str) -> bytes:
