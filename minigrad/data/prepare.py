@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..files import replacing
 from .shards import FORMAT, INDEX, TOKEN, VERSION, Shards, read_index, shard_name
@@ -285,8 +285,9 @@ class Corpus:
         return f"{read_index(self.folder)['tokens']:,} tokens are safe, and the same command goes on from there"
 
     def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
+        with contextlib.suppress(OSError):  # a full disk fails once more; what was not recorded is taken back anyway
+            if self.file is not None:
+                self.file.close()
 
     def _name_shards(self, tokens: int) -> None:
         shards = self.index["shards"]
@@ -394,6 +395,8 @@ def prepare(
             raise ValueError(f"{name} must be an integer of 1 or more, got {number!r}")
     if endoftext not in (None, "boundary", "text"):
         raise ValueError(f'endoftext must be "boundary", "text" or None, got {endoftext!r}')
+    if isinstance(files, str | os.PathLike):
+        raise TypeError("files must be a list of paths, got one; write [path]")
     folder, names = Path(out), [os.fspath(existing(file)) for file in files]
     if not names:
         raise ValueError("no files: name at least one text file")
