@@ -5,6 +5,8 @@ python examples/train_gpt.py --text FILE          # any UTF-8 text
 python examples/train_gpt.py --size mini          # larger; --size 124M is GPT-2's own size
 python examples/train_gpt.py --positions rope-halves   # any name of nn.positions.KINDS
 python examples/train_gpt.py --resume             # go on from the last checkpoint, as if there had been no pause
+python examples/train_gpt.py --data DIR           # text of any size, made by python -m minigrad.data.prepare
+mpiexec -n 4 python -m mpi4py examples/train_gpt.py --data-parallel    # each batch on four processes; see README.md
 python examples/generate.py                       # let it write
 
 Stop it with Ctrl-C whenever you like: it finishes the step and saves. Even a power cut costs no more than the steps since
@@ -14,6 +16,7 @@ the last checkpoint.
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import re
 import signal
@@ -29,7 +32,18 @@ import numpy as np
 from tqdm import tqdm
 
 import minigrad as torch
-from minigrad.data import CompactTokenizer, DataLoader, Subset, WindowDataset, gpt2_tokenizer, offline_text, read_text
+from minigrad.data import (
+    CompactTokenizer,
+    DataLoader,
+    DistributedSampler,
+    Shards,
+    Subset,
+    WindowDataset,
+    gpt2_tokenizer,
+    offline_text,
+    read_text,
+)
+from minigrad.distributed import Exchange, World, init
 from minigrad.explain import plots
 from minigrad.gpt import GPT, GPTConfig
 from minigrad.nn.positions import KINDS
@@ -56,71 +70,97 @@ PROMPT = "The"
 
 
 class Batches:
-    """Batch after batch, pass after pass. Knows where it is, so that a resumed run reads on where the last one stopped."""
+    """Batch after batch, pass after pass, and of each this rank's part. Knows where it is, so that a resumed run, also one
+    with another number of ranks, reads on where the last one stopped.
 
-    def __init__(self, loader: DataLoader):
-        self.loader, self.taken, self._skip = loader, 0, 0
-        self.pass_began = loader.generator.get_state()
+    Every pass has an order of its own, the same on all ranks; which part of a batch is whose changes nothing in the sum.
+    """
+
+    def __init__(self, windows: Any, batch_size: int, seed: int, world: World):
+        self.order = DistributedSampler(windows, world.world_size, world.rank, seed=seed, drop_last=True)
+        mine = batch_size // world.world_size
+        self.loader = DataLoader(windows, mine, sampler=self.order, drop_last=True, generator=torch.Generator())
+        self.passes, self.taken = 0, 0
 
     def __iter__(self) -> Iterator[Any]:
         while True:
-            self.pass_began, self.taken = self.loader.generator.get_state(), 0
+            self.order.set_epoch(self.passes)
+            skip, self.taken = self.taken, 0
             for batch in self.loader:
                 self.taken += 1
-                if self.taken > self._skip:
+                if self.taken > skip:
                     yield batch
-            self._skip = 0
+            self.passes, self.taken = self.passes + 1, 0
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"pass_began": self.pass_began, "taken": self.taken}
+    def state_dict(self) -> dict[str, int]:
+        return {"passes": self.passes, "taken": self.taken}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.loader.generator.set_state(state["pass_began"])
-        self.pass_began, self.taken, self._skip = state["pass_began"], state["taken"], state["taken"]
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.passes, self.taken = state["passes"], state["taken"]
 
 
 class Run:
     """A model in training, and everything that decides how it goes on: what a checkpoint holds."""
 
-    def __init__(self, size: Size, text: str, options: argparse.Namespace):
+    def __init__(self, size: Size, options: argparse.Namespace, world: World):
+        self.world, encoding = world, gpt2_tokenizer()
         torch.manual_seed(options.seed)
-        encoding = gpt2_tokenizer()
-        ids = np.array(encoding.encode(text, allowed_special="all"), dtype=np.uint16)
-        self.tokenizer = encoding if size.whole_vocabulary else CompactTokenizer(np.unique(ids))
-        if not size.whole_vocabulary:
-            ids = np.searchsorted(self.tokenizer.kept, ids).astype(np.uint16)
+        self.tokenizer = encoding
+        if options.data:
+            ids = Shards(options.data)
+            ids.verify(world.rank, world.world_size)
+            text = ids.checksum
+        else:
+            content = (
+                read_text(options.text) if options.text else re.sub(r" {2,}", " ", offline_text())
+            )  # without its margins
+            ids, text = (
+                np.array(encoding.encode(content, allowed_special="all"), np.uint16),
+                zlib.crc32(content.encode()),
+            )
+            if not size.whole_vocabulary:
+                self.tokenizer = CompactTokenizer(np.unique(ids))
+                ids = np.searchsorted(self.tokenizer.kept, ids).astype(np.uint16)
         config = replace(size.model, vocab_size=self.tokenizer.n_vocab, positions=options.positions)
         length = config.context_length
         if len(ids) <= length:
             raise ValueError(f"the text is too short: {len(ids)} tokens, and a window takes {length + 1}")
-        windows = WindowDataset(ids, length, length)
-        train = Subset(windows, [i for i in range(len(windows)) if i % 10 != 9])
-        held_out = Subset(windows, range(9, len(windows), 10))
+        windows = WindowDataset(ids, length, length, self.tokenizer.eot_token if options.within_documents else None)
+        last_of_ten = np.arange(len(windows)) % 10 == 9
+        train, held_out = (Subset(windows, np.flatnonzero(which)) for which in (~last_of_ten, last_of_ten))
         if len(train) < options.batch_size or not len(held_out):
             raise ValueError(
                 f"the text is too short: of {len(windows)} windows of {length} tokens {len(held_out)} are held out, and "
                 f"{len(train)} are left for batches of {options.batch_size}"
             )
-        order = torch.Generator().manual_seed(options.seed)
-        self.batches = Batches(DataLoader(train, options.batch_size, shuffle=True, drop_last=True, generator=order))
+        self.batches = Batches(train, options.batch_size, options.seed, world)
         self.held_out = list(islice(DataLoader(held_out, options.batch_size, generator=torch.Generator()), 8))
         self.model = GPT(config).to(options.device)
+        self.parameters = list(self.model.parameters())
         self.device, self.warmup, self.steps = options.device, min(options.steps // 10, 100) or 1, options.steps
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]  # biases and norms are left alone
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        decayed = [p for p in self.parameters if p.ndim > 1]  # biases and norms are left alone
+        others = [p for p in self.parameters if p.ndim <= 1]
         groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=options.lr, betas=(0.9, 0.95), weight_decay=0.1)
         self.schedule = LambdaLR(self.optimizer, self.learning_rate)
+        torch.default_generator.share = (
+            world.rank,
+            world.world_size,
+            options.batch_size // world.world_size,
+        )  # of dropout
         self.step = 0
         # step, mean loss since the entry before, held-out loss
         self.history: list[tuple[int, float, float]] = []
         self.recent: list[float] = []
+        self.exchanged: Exchange | None = None
         self.about = {
-            "text": zlib.crc32(text.encode()),
+            "text": text,
+            "within_documents": options.within_documents,
             "batch_size": options.batch_size,
             "lr": options.lr,
             "seed": options.seed,
         }
+        world.same({**self.about, **asdict(config), "steps": options.steps, "device": options.device})
 
     def learning_rate(self, step: int) -> float:
         """The share of the peak rate: up in a straight line, then down to a tenth along a cosine."""
@@ -130,22 +170,29 @@ class Run:
         return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(progress, 1)))
 
     def train_one(self, inputs: torch.Tensor, targets: torch.Tensor) -> float:
+        """One step on this rank's part of a batch; returns the mean loss of the whole batch."""
         self.model.train()
         self.optimizer.zero_grad()
-        loss = self.model.loss(inputs.to(self.device), targets.to(self.device))
+        loss, count = self.model.loss(inputs.to(self.device), targets.to(self.device)), known(targets)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.exchanged = self.world.all_reduce(self.parameters, count)
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.schedule.step()
         self.step += 1
-        self.recent.append(loss.item())
+        self.recent.append(self.world.mean(loss.item(), count))
         return self.recent[-1]
 
     def evaluate(self) -> None:
+        """Held-out loss: each rank takes some of the batches."""
         self.model.eval()
+        total, count = 0.0, 0
         with torch.no_grad():
-            losses = [self.model.loss(x.to(self.device), y.to(self.device)).item() for x, y in self.held_out]
-        self.history.append((self.step, sum(self.recent) / len(self.recent), sum(losses) / len(losses)))
+            for x, y in self.held_out[self.world.rank :: self.world.world_size]:
+                total += self.model.loss(x.to(self.device), y.to(self.device)).item() * known(y)
+                count += known(y)
+        held_out = self.world.mean(total / max(count, 1), count)
+        self.history.append((self.step, sum(self.recent) / len(self.recent), held_out))
         self.recent.clear()
 
     def sample(self, prompt: str, tokens: int) -> str:
@@ -176,9 +223,12 @@ class Run:
         )
 
     def load(self, file: Path) -> None:
-        if not file.exists():
+        """Go on from a file that rank 0 reads; the other ranks, on other machines perhaps, need not see it."""
+        if self.world.rank == 0 and not file.exists():
             raise ValueError(f"there is no checkpoint {file} to go on from: leave out --resume to start one")
-        kept = torch.load(file)
+        content = io.BytesIO(self.world.bytes_from_first(file.read_bytes() if self.world.rank == 0 else b""))
+        content.name = str(file)
+        kept = torch.load(content)
         if not isinstance(kept, dict) or "about" not in kept:
             raise ValueError(f"{file} is not a checkpoint of this program")
         differ = [
@@ -203,11 +253,18 @@ class Run:
         self.step, self.history, self.recent = kept["step"], kept["history"], kept["recent"]
 
 
+def known(targets: torch.Tensor) -> int:
+    """How many targets count for the loss: not those that only fill up a window."""
+    return int((targets != -100).sum().item())
+
+
 class Stop:
     """Within the block it becomes true at the first Ctrl-C or polite kill; the second one interrupts as usual."""
 
+    def __init__(self, world: World):
+        self.world, self.asked = world, False
+
     def __enter__(self) -> Stop:
-        self.asked = False
         self.before = {name: signal.signal(name, self._ask) for name in (signal.SIGINT, signal.SIGTERM)}
         return self
 
@@ -217,18 +274,27 @@ class Stop:
 
     def _ask(self, number: int, frame: Any) -> None:
         self.asked = True
-        tqdm.write("finishing this step and saving; once more stops at once, without saving")
+        if self.world.rank == 0:
+            tqdm.write("finishing this step and saving; once more stops at once, without saving")
         for name in self.before:
             signal.signal(name, signal.default_int_handler)
 
-    def __bool__(self) -> bool:
-        return self.asked
+    def anywhere(self) -> bool:
+        """True on all ranks once one of them was asked."""
+        return self.world.any(self.asked)
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=list(SIZES), default="nano")
     parser.add_argument("--text", metavar="FILE", help="train on this file (default: Python's language reference)")
+    parser.add_argument(
+        "--data", metavar="DIR", help="train on what python -m minigrad.data.prepare made (GPT-2's whole vocabulary)"
+    )
+    parser.add_argument(
+        "--within-documents", action="store_true", help="windows end where a document does, and are filled up"
+    )
+    parser.add_argument("--data-parallel", action="store_true", help="one model on all processes that mpiexec started")
     parser.add_argument(
         "--out",
         metavar="DIR",
@@ -251,15 +317,20 @@ def main(arguments: list[str] | None = None) -> None:
         "--save-every", type=int, default=100, metavar="STEPS", help="write the checkpoint (default 100)"
     )
     parser.add_argument("--prompt", default=PROMPT, help=f"samples go on from it (default {PROMPT!r})")
+    parser.add_argument(
+        "--timeout", type=float, default=600, metavar="SECONDS", help="give up on a rank that is late (default 600)"
+    )
     parser.add_argument("--seed", type=int, default=123)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     options = parser.parse_args(arguments)
     size = SIZES[options.size]
     if options.resume and options.overwrite:
         parser.error("--resume goes on from the checkpoint and --overwrite throws it away: choose one")
+    if options.data and options.text:
+        parser.error("--text is a file and --data a folder of tokens: choose one")
     if not options.prompt:
         parser.error("--prompt is empty: there is nothing to go on from")
-    for name in ("steps", "batch_size", "lr", "eval_every", "save_every"):
+    for name in ("steps", "batch_size", "lr", "eval_every", "save_every", "timeout"):
         if getattr(options, name) is None:
             setattr(options, name, getattr(size, name))
         if not getattr(options, name) > 0:
@@ -267,34 +338,49 @@ def main(arguments: list[str] | None = None) -> None:
     options.out = options.out or Path("runs") / (
         options.size if options.positions == "learned" else f"{options.size}-{options.positions}"
     )
+    world = World()
     try:
-        text = read_text(options.text) if options.text else re.sub(r" {2,}", " ", offline_text())  # without its margins
-        train(Run(size, text, options), options)
+        world = init(options.timeout)
+        if world.world_size > 1 and not options.data_parallel:
+            raise ValueError(
+                f"mpiexec has started {world.world_size} of these: add --data-parallel to train one model on all"
+            )
+        if options.batch_size % world.world_size:
+            raise ValueError(f"--batch-size {options.batch_size} does not go evenly into {world.world_size} ranks")
+        if options.device == "cuda":
+            torch.cuda.set_device(world.local_rank % max(torch.cuda.device_count(), 1))
+        train(Run(size, options, world), options)
     except (OSError, ValueError, RuntimeError) as error:
+        world.let_speak(0)  # what went wrong on all ranks is told once
         parser.exit(2, f"{parser.prog}: {error}\n")
 
 
 def train(run: Run, options: argparse.Namespace) -> None:
-    file = options.out / "checkpoint.safetensors"
+    file, world = options.out / "checkpoint.safetensors", run.world
+    first_rank = world.rank == 0
+    say = print if first_rank else lambda line: None
     if options.resume:
         run.load(file)
-        print(f"going on from step {run.step} of {file}")
-    elif file.exists() and not options.overwrite:
+        say(f"going on from step {run.step} of {file}")
+    elif first_rank and file.exists() and not options.overwrite:
         raise ValueError(
             f"{file} is there already: --resume goes on from it, --overwrite starts anew, --out DIR keeps both"
         )
-    options.out.mkdir(parents=True, exist_ok=True)
+    world.broadcast(run.model)
+    if first_rank:
+        options.out.mkdir(parents=True, exist_ok=True)
     tokens_a_step = options.batch_size * run.model.config.context_length
-    parameters = sum(p.numel() for p in run.model.parameters())
+    parameters = sum(p.numel() for p in run.parameters)
     vocabulary = run.tokenizer.n_vocab
-    print(
+    say(
         f"{parameters:,} parameters, {vocabulary:,} tokens in the vocabulary, {options.steps} steps of {tokens_a_step:,} tokens"
+        + (f" on {world.world_size} ranks" if world.world_size > 1 else "")
     )
-    print(f"guessing evenly, the loss is {math.log(vocabulary):.3f}")
+    say(f"guessing evenly, the loss is {math.log(vocabulary):.3f}")
     began, first = time.perf_counter(), run.step
     with (
-        Stop() as stop,
-        tqdm(total=options.steps, initial=run.step, unit="step", disable=None) as bar,
+        Stop(world) as stop,
+        tqdm(total=options.steps, initial=run.step, unit="step", disable=None if first_rank else True) as bar,
     ):  # only where one watches
         for inputs, targets in run.batches if run.step < options.steps else ():
             loss = run.train_one(inputs, targets)
@@ -306,20 +392,35 @@ def train(run: Run, options: argparse.Namespace) -> None:
             bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
             bar.update()
             last = run.step == options.steps
+            stopped = stop.anywhere()
             look = run.step % options.eval_every == 0 or last
             if look:
                 run.evaluate()
-            if run.step % options.save_every == 0 or last or stop:
-                try:
-                    run.save(file)
-                except OSError as error:
-                    raise OSError(f"could not write {file} ({error}); what was there before is untouched") from error
-            if look:
+            if run.step % options.save_every == 0 or last or stopped:
+                world.check(run.model)
+                if first_rank:
+                    try:
+                        run.save(file)
+                    except OSError as error:
+                        raise OSError(
+                            f"could not write {file} ({error}); what was there before is untouched"
+                        ) from error
+            if look and first_rank:
                 step, train_loss, held_out = run.history[-1]
                 tqdm.write(f"step {step:5d}: loss {train_loss:.3f}, held out {held_out:.3f}")
                 tqdm.write(f"    {run.sample(options.prompt, 40)!r}")
-            if last or stop:
+            if last or stopped:
                 break
+    if world.world_size > 1 and run.exchanged:
+        seconds = time.perf_counter() - began
+        waited = world.gather([world.waited / seconds])[:, 0]
+        say(
+            f"{world.world_size} ranks exchanged {run.exchanged.bytes / 1e6:.1f} MB each a step, {run.exchanged.how.count('rows')} of "
+            f"{len(run.exchanged.how)} gradients as rows; of the time they waited "
+            + ", ".join(f"{w:.0%}" for w in waited)
+        )
+    if not first_rank:
+        return
     if run.step < options.steps:
         print(f"stopped after step {run.step}; nothing is lost: the same command with --resume goes on")
     draw(run.history, options.out / "loss.png")

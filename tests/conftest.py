@@ -98,3 +98,11 @@ def chromium(request: pytest.FixtureRequest) -> Iterator[Any]:
 def device(request: pytest.FixtureRequest) -> str:
     """Where the tensors of this run are made: "cpu" or "cuda"."""
     return "cpu" if request.config.getoption("--backend") == "numpy" else "cuda"
+
+
+@pytest.fixture(scope="session")
+def mpiexec(request):
+    import os
+    import sys
+
+    return [os.path.join(os.path.dirname(sys.executable), "mpiexec")]

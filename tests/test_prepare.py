@@ -373,7 +373,9 @@ def test_a_shard_that_lost_its_end_cannot_be_gone_on_from(tmp_path: Path, monkey
     (out / "index.json").write_text(json.dumps(index))
     os.truncate(out / "00000.bin", 12)
     said = refused([file], out)[1]
-    assert said.endswith("00000.bin has 12 bytes, and index.json says 14: it cannot be gone on from; --overwrite starts anew")
+    assert said.endswith(
+        "00000.bin has 12 bytes, and index.json says 14: it cannot be gone on from; --overwrite starts anew"
+    )
     prepare.prepare([file], out, workers=1, overwrite=True)
     Shards(out).verify()
 
@@ -402,7 +404,12 @@ def command(folder: Path, *arguments: str, more: str = "") -> list[str]:
 
 def run(folder: Path, *arguments: str, more: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(folder, *arguments, more=more), cwd=folder, env=environment(), capture_output=True, text=True, timeout=60
+        command(folder, *arguments, more=more),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
@@ -458,7 +465,9 @@ def started(folder: Path, out: str, *more: str, slow: str = "") -> subprocess.Po
     return process
 
 
-def test_the_module_as_a_command(whole: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_module_as_a_command(
+    whole: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     code = [sys.executable, "-m", "minigrad.data.prepare"]
     code += [*COMMAND, "--out", "two", "--workers", "2", "--verify"]
     done = subprocess.run(code, cwd=whole, env=environment(), capture_output=True, text=True)
@@ -538,7 +547,9 @@ def test_a_worker_that_is_killed_raises(whole: Path) -> None:
     os.kill(workers[0], signal.SIGKILL)
     out, said = process.communicate(timeout=20)
     assert process.returncode == 2 and out == "" and "Traceback" not in said
-    assert re.search(r"a worker process was ended .* [\d,]+ tokens are safe, and the same command goes on from there", said)
+    assert re.search(
+        r"a worker process was ended .* [\d,]+ tokens are safe, and the same command goes on from there", said
+    )
     done = run(whole, *COMMAND, "--out", "worker", "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert written(whole / "worker") == written(whole / "whole")
@@ -555,7 +566,9 @@ def test_a_full_disk(whole: Path) -> None:
     limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))"
     full = run(whole, *COMMAND, "--out", "full", "--workers", "1", more=limit)
     assert full.returncode == 2 and "Traceback" not in full.stderr
-    assert re.search(r"full could not be written, File too large: [\d,]+ tokens are safe, and the same command", full.stderr)
+    assert re.search(
+        r"full could not be written, File too large: [\d,]+ tokens are safe, and the same command", full.stderr
+    )
     done = run(whole, *COMMAND, "--out", "full", "--workers", "1")
     assert done.returncode == 0, done.stderr
     assert written(whole / "full") == written(whole / "whole")

@@ -65,6 +65,7 @@ class Shards:
         folder: Path.
         documents: int, how many there are; each ends with token 50256.
         vocab_size: int, more than any token.
+        checksum: int, CRC-32 of what the index says of all shards: equal for equal corpora.
         dtype: uint16, little-endian.
 
     Raises:
@@ -85,6 +86,7 @@ class Shards:
         self.documents: int = index["documents"]
         self.vocab_size: int = index["vocab_size"]
         self._shards: list[dict[str, Any]] = index["shards"]
+        self.checksum = zlib.crc32(json.dumps(self._shards).encode())
         self._parts = [self._mapped(shard) for shard in self._shards]
         self._starts = np.cumsum([0] + [len(part) for part in self._parts])  # of the shards, and the end of the last
 

@@ -61,21 +61,21 @@ def exchange(world: World, parameters: list[Tensor], count: float | None = None)
         )
     gradients = [p._grad.summed() if isinstance(p._grad, RowSparse) else p._grad for p in parameters]
     table = world.gather([1 if count is None else count, *map(_kind, gradients)])
-    counts, kinds = table[:, 0], table[:, 1:].T
+    counts, kinds = table[:, 0], table[:, 1:].T.tolist()
     if not (counts >= 0).all() or not counts.sum() > 0:
         world.fail(ValueError(f"all_reduce: counts of targets must be 0 or more, and not all 0: got {counts.tolist()}"))
     weight = 1.0 if count is None else float(counts[world.rank] / counts.sum())
 
     done, dense = Exchange(), []
     for p, g, theirs in zip(parameters, gradients, kinds, strict=True):
-        rows, size = np.maximum(theirs, 0) // 2, p.array.nbytes
-        row_size = 8 + size // max(len(p.array), 1) if p.ndim else 0
-        if (theirs == _NONE).all():
+        size, row_size = p.array.nbytes, 8 + p.array.nbytes // max(len(p.array), 1) if p.ndim else 0
+        rows = [max(int(kind), 0) // 2 for kind in theirs]
+        if max(theirs) == min(theirs) == _NONE:
             done.how.append(None)
-        elif (theirs != _DENSE).all() and rows.sum() * row_size < size:
+        elif _DENSE not in theirs and sum(rows) * row_size < size:
             done.how.append("rows")
-            done.bytes += int(rows[world.rank]) * row_size
-            p._grad = _all_rows(world, p, g, weight, visible=bool(theirs.max() % 2))
+            done.bytes += rows[world.rank] * row_size
+            p._grad = _all_rows(world, p, g, weight, visible=max(theirs) % 2 == 1)
         else:
             done.how.append("dense")
             done.bytes += size
@@ -119,7 +119,7 @@ def _sum_dense(world: World, gradients: list[Any], weight: float) -> None:
     for kind in sorted({g.dtype for g in gradients}, key=str):
         travels = np.promote_types(kind, np.float32)  # MPI has no float16
         same = [g for g in gradients if g.dtype == kind]
-        buffers = [backend.host_buffer(BUCKET, travels, like=same[0]) for _ in range(2)]
+        buffers = world.kept_buffer(2 * BUCKET, travels, like=same[0]).reshape(2, BUCKET)
         arrived: Callable[[], None] = lambda: None  # noqa: E731
         for i, pieces in enumerate(_buckets(same)):
             buffer = buffers[i % 2][: sum(len(piece) for piece in pieces)]

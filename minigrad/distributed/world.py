@@ -52,6 +52,7 @@ class World:
         if not timeout > 0:
             raise ValueError(f"World: timeout must be positive, in seconds; got {timeout}")
         self.comm, self.timeout, self.waited = comm, timeout, 0.0
+        self._kept: dict[Any, np.ndarray] = {}
         self.rank, self.world_size, self.local_rank, self.hosts = 0, 1, 0, [platform.node()]
         if comm is not None:
             self.rank, self.world_size = comm.Get_rank(), comm.Get_size()
@@ -94,6 +95,14 @@ class World:
             return lambda: None
         request = self.comm.Iallreduce(_mpi().IN_PLACE, array)
         return lambda: self._wait([(-1, request)])
+
+    def kept_buffer(self, n: int, dtype: Any, like: Any) -> np.ndarray:
+        """Host memory for n numbers that go to and from the device of `like`, the same at every call: what MPI has used before is
+        ten times as fast as fresh memory."""
+        key = n, np.dtype(dtype), backend.namespace(like)
+        if key not in self._kept:
+            self._kept[key] = backend.host_buffer(n, dtype, like)
+        return self._kept[key]
 
     def concatenate(self, array: np.ndarray) -> np.ndarray:
         """Everybody's rows, rank after rank: (n_r, ...) on rank r to (Σ n_r, ...)."""
