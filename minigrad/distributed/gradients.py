@@ -59,6 +59,8 @@ def exchange(world: World, parameters: list[Tensor], count: float | None = None)
                 f"all_reduce: the ranks do not have the same parameters ({len(parameters)} on rank {world.rank})"
             )
         )
+    for p in parameters if count == 0 else ():
+        p._grad = None  # of a mean over nothing, which is not a number
     gradients = [p._grad.summed() if isinstance(p._grad, RowSparse) else p._grad for p in parameters]
     table = world.gather([1 if count is None else count, *map(_kind, gradients)])
     counts, kinds = table[:, 0], table[:, 1:].T.tolist()
