@@ -1,4 +1,4 @@
-"""Four options of the whole run.
+"""Five options of the whole run.
 
 HYPOTHESIS_PROFILE=dev (the default), ci (also chosen by CI=true), device (few cases, for slow backends) or thorough: how
 many cases hypothesis draws.
@@ -11,12 +11,18 @@ cupy_without_gpu/README.md), cupy the real CuPy on a real GPU.
 that miss it are skipped, with it they fail.
 
 --browser: the same for the browser of the tests *_browser.py: chromium, chromedriver and pip install -e '.[browser]'.
+
+--mpi: the same for tests that start several ranks: pip install -e '.[mpi]'.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--oracles", action="store_true", help="fail, not skip, where a package to compare with is missing"
     )
     parser.addoption("--browser", action="store_true", help="fail, not skip, where the browser is missing")
+    parser.addoption("--mpi", action="store_true", help="fail, not skip, where mpiexec or mpi4py is missing")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -101,8 +108,13 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def mpiexec(request):
-    import os
-    import sys
-
-    return [os.path.join(os.path.dirname(sys.executable), "mpiexec")]
+def mpiexec(request: pytest.FixtureRequest) -> list[str]:
+    """What starts ranks: tests add `-n N sys.executable -m mpi4py ...`. Where it is missing they are skipped or, with --mpi, fail."""
+    beside = Path(sys.executable).with_name("mpiexec")
+    path = str(beside) if beside.exists() else shutil.which("mpiexec")
+    if missing := [what for what, there in (("mpiexec", path), ("mpi4py", find_spec("mpi4py"))) if not there]:
+        sentence = f"no {' and no '.join(missing)}: pip install -e '.[mpi]'"
+        if request.config.getoption("--mpi"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    return [str(path)]
