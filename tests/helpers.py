@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import zlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +16,13 @@ from hypothesis import settings
 
 import minigrad as mg
 from minigrad import testing
+from minigrad.data import Shards
 from minigrad.testing.compare import assert_same, numpy_of
 from minigrad.testing.devices import placed
 from minigrad.testing.numerical import as_list
 
 __all__ = [
-    "CPU", "as_leaf", "as_list", "both", "cases", "check_against_torch", "check_same_error", "numpy_of", "same",
+    "CPU", "as_leaf", "as_list", "as_shards", "both", "cases", "check_against_torch", "check_same_error", "numpy_of", "same",
     "without_device",
 ]  # fmt: skip
 
@@ -69,3 +73,25 @@ def check_same_error(f: Callable[[Any], Any], fact: str) -> None:
         mg.cuda.synchronize()  # where a GPU's errors show at the latest
     assert type(ours.value) is type(theirs.value), f"{ours.value!r} for torch's {theirs.value!r}"
     assert fact in str(ours.value)
+
+
+def as_shards(folder: Path, tokens: np.ndarray, shard_tokens: int) -> Shards:
+    """The tokens in a folder as minigrad.data.prepare writes them, so many in each shard."""
+    folder.mkdir()
+    shards = []
+    for i, start in enumerate(range(0, len(tokens), shard_tokens)):
+        content = np.asarray(tokens[start : start + shard_tokens], "<u2").tobytes()
+        (folder / f"{i:05}.bin").write_bytes(content)
+        shards.append({"file": f"{i:05}.bin", "tokens": len(content) // 2, "crc32": zlib.crc32(content)})
+    index = {
+        "format": "minigrad shards",
+        "version": 1,
+        "vocab_size": 50257,
+        "complete": True,
+        "tokens": len(tokens),
+        "documents": int((np.asarray(tokens) == 50256).sum()),
+        "options": {"shard_tokens": shard_tokens},
+        "shards": shards,
+    }
+    (folder / "index.json").write_text(json.dumps(index))
+    return Shards(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import threading
 from collections import namedtuple
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 import torch.utils.data
-from helpers import cases
+from helpers import as_shards, cases
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ from minigrad.data import (
     Dataset,
     GPTDatasetV1,
     GPTTokenizer,
+    Shards,
     Subset,
     TensorDataset,
     WindowDataset,
@@ -38,6 +40,7 @@ from minigrad.data import (
     read_text,
     sliding_windows,
     text,
+    windows,
 )
 
 # The story's first sentence, and what the tutorial prints for it.
@@ -126,24 +129,162 @@ def test_windows_are_the_tutorials(case):
         assert np.shares_memory(view, tokens) and not view.flags.writeable and view.dtype == tokens.dtype
 
 
+@pytest.fixture(scope="module", params=["array", "memory map", "shards"])
+def placed(request, tmp_path_factory):
+    """Puts tokens where they shall be read from; in shards so small that most windows straddle."""
+    folder, numbers = tmp_path_factory.mktemp("tokens"), itertools.count()
+
+    def place(tokens):
+        tokens = np.asarray(tokens)
+        path = folder / str(next(numbers))
+        if request.param == "array":
+            return tokens
+        if request.param == "shards":
+            return as_shards(path, tokens, len(tokens) // 7 + 1)
+        path.write_bytes(tokens.tobytes())
+        return np.memmap(path, tokens.dtype, mode="r")
+
+    return place
+
+
 @few
-@given(window_cases())
-def test_samples_and_batches_are_the_tutorials(case):
+@given(case=window_cases())
+def test_samples_and_batches_are_the_tutorials(placed, case):
     tokens, max_length, stride = case
-    ours, theirs = WindowDataset(tokens, max_length, stride), TutorialDataset(tokens.tolist(), max_length, stride)
+    ours, theirs = (
+        WindowDataset(placed(tokens), max_length, stride),
+        TutorialDataset(tokens.tolist(), max_length, stride),
+    )
     assert len(ours) == len(theirs)
     assert all(same(list(ours[i]), list(theirs[i])) for i in range(-len(theirs), len(theirs)))
     assert all(map(same, DataLoader(ours, 3), torch.utils.data.DataLoader(theirs, 3)))
+    every = [x.tolist() for x in ours[:]]
+    odd = np.arange(len(ours)) % 2 == 1
+    empty = np.array([], int)
+    for index in (slice(1, None, 2), slice(None, None, -1), slice(5, 2), odd, np.flatnonzero(odd), [0, -1], empty):
+        chosen = np.arange(len(ours))[index].tolist()
+        assert [x.tolist() for x in ours[index]] == [[rows[i] for i in chosen] for rows in every]
+    assert [tuple(x.shape) for x in ours[[]]] == [(0, max_length)] * 2
+    assert list(ours.report().values()) == list(WindowDataset(tokens, max_length, stride).report().values())
+    for wrong in (len(ours), -len(ours) - 1, [0, len(ours)]):
+        with pytest.raises(IndexError, match="out of bounds"):
+            ours[wrong]
 
 
+@st.composite
+def document_cases(draw):
+    documents = draw(st.lists(st.lists(st.integers(1, 255), max_size=12), min_size=1, max_size=6))
+    tokens = [token for document in documents for token in (*document, 0)]
+    if draw(st.booleans()):
+        tokens = tokens[:-1]  # the last marker is missing
+    dtype = draw(integers)
+    return np.array(tokens, dtype), draw(st.integers(1, 9)), draw(st.integers(1, 12))
+
+
+def windows_by_document(tokens, max_length, stride):
+    """One document after another, one window after another, one token after another."""
+    documents, rows = [[]], []
+    for token in tokens:
+        documents[-1].append(token)
+        if token == 0:
+            documents.append([])
+    for document in documents:
+        start = 0
+        while start < len(document) - 1:
+            places = range(start, start + max_length)
+            inputs = [document[i] if i < len(document) else 0 for i in places]
+            targets = [document[i + 1] if i + 1 < len(document) else -100 for i in places]
+            rows.append((inputs, targets))
+            if start + max_length >= len(document) - 1:
+                break
+            start += stride
+    return documents, rows
+
+
+@cases(200)
+@given(case=document_cases(), block=st.integers(1, 20))
+def test_windows_that_never_cross_documents(placed, case, block):
+    tokens, max_length, stride = case
+    documents, rows = windows_by_document(tokens.tolist(), max_length, stride)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(windows, "BLOCK", block)
+        if not rows:
+            with pytest.raises(
+                ValueError, match=f"^{len(tokens)} tokens give no window: no document has an input and a target"
+            ):
+                WindowDataset(placed(tokens), max_length, stride, end_of_text=0)
+            return
+        ours = WindowDataset(placed(tokens), max_length, stride, end_of_text=0)
+    assert len(ours) == len(rows)
+    inputs, targets = ours[:]
+    assert inputs.tolist() == [x for x, _ in rows] and targets.tolist() == [y for _, y in rows]
+    assert [inputs.dtype, targets.dtype] == [minigrad.int64] * 2
+    for i in range(-len(rows), len(rows)):
+        x, y = ours[i]
+        assert (x.tolist(), y.tolist()) == rows[i]
+    batches = [(x.tolist(), y.tolist()) for x, y in DataLoader(ours, 3, collate_fn=None)]
+    assert [row for x, y in batches for row in zip(x, y, strict=True)] == rows
+    kept = sum(target != -100 for _, y in rows for target in y)
+    if stride <= max_length:
+        lengths = [len(document) for document in documents if len(document) > 1]
+        assert len(rows) == sum(max(-((max_length - n + 1) // stride), 0) + 1 for n in lengths)
+        if stride == max_length:
+            assert kept == sum(n - 1 for n in lengths), "a token is lost, or read twice"
+    # Which of the tokens are read: the same windows of a sequence in which every token is another one.
+    edges = np.flatnonzero(tokens[:-1] == 0) + 1
+    pairs, seen = set(), set()
+    for document in np.split(np.arange(len(tokens)), edges):
+        for start in range(0, len(document) - 1, stride):
+            pairs |= set(document[start : start + max_length].tolist()) & set(document[:-1].tolist())
+            if start + max_length >= len(document) - 1:
+                break
+    seen = pairs | {i + 1 for i in pairs}
+    assert ours.report() == {
+        "tokens": len(tokens),
+        "never an input": len(tokens) - len(pairs),
+        "never a target": len(tokens) - len(pairs),
+        "never either": len(tokens) - len(seen),
+        "windows": len(rows),
+        "padded places": len(rows) * max_length - kept,
+    }
+
+
+def test_windows_by_document_are_as_small_as_they_look():
+    tokens = np.array([7, 8, 9, 50256, 5, 50256, 50256, 1, 2], np.uint16)
+    dataset = WindowDataset(tokens, 2, 2, end_of_text=50256)
+    assert [(x.tolist(), y.tolist()) for x, y in (dataset[i] for i in range(4))] == [
+        ([7, 8], [8, 9]),
+        ([9, 50256], [50256, -100]),
+        ([5, 50256], [50256, -100]),
+        ([1, 2], [2, -100]),
+    ]
+    loss = minigrad.nn.functional.cross_entropy(minigrad.zeros(2, 60000, device="cpu"), dataset[1][1])
+    assert loss.item() == pytest.approx(np.log(60000), rel=1e-6)  # the mean over the one target
+    assert DataLoader(dataset, 3, drop_last=True).report() == {
+        "tokens": 9,
+        "never an input": 4,
+        "never a target": 4,
+        "never either": 1,
+        "windows": 4,
+        "padded places": 3,
+        "of them dropped by drop_last, every pass": 1,
+        "batches": 1,
+    }
+    for end_of_text in (50256.0, "x"):
+        with pytest.raises(TypeError, match="end_of_text must be an integer, got"):
+            WindowDataset(tokens, 2, 2, end_of_text=end_of_text)
+
+
+@pytest.mark.parametrize("end_of_text", [None, 19])
 @pytest.mark.parametrize("dtype", [np.uint16, np.int64])
-def test_samples_and_batches_own_their_memory(dtype):
-    tokens = np.arange(20, dtype=dtype)
-    dataset = WindowDataset(tokens, 4, 2)
+def test_samples_and_batches_own_their_memory(placed, dtype, end_of_text):
+    tokens = placed(np.arange(20, dtype=dtype))
+    dataset = WindowDataset(tokens, 4, 2, end_of_text)
     for inputs, targets in (dataset[0], dataset[1:3], next(iter(DataLoader(dataset, 3)))):
         assert not np.shares_memory(inputs.array, targets.array)
         for x in (inputs, targets):
-            assert x.array.flags.c_contiguous and x.array.flags.writeable and not np.shares_memory(x.array, tokens)
+            assert x.array.flags.c_contiguous and x.array.flags.writeable
+            assert isinstance(tokens, Shards) or not np.shares_memory(x.array, tokens)
 
 
 @few
@@ -320,14 +461,21 @@ def test_two_passes_at_once():
 
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_the_tutorials_loader(shuffle, drop_last):
+def test_the_tutorials_loader(placed, shuffle, drop_last):
     story = offline_text()[:6000]
+    ids = gpt2_tokenizer().encode(story)
+    options = {"batch_size": 8, "shuffle": shuffle, "drop_last": drop_last}
     torch.manual_seed(123)
     minigrad.manual_seed(123)
-    ours = create_dataloader(story, 8, max_length=4, stride=3, shuffle=shuffle, drop_last=drop_last)
-    theirs = torch.utils.data.DataLoader(
-        TutorialDataset(gpt2_tokenizer().encode(story), 4, 3), 8, shuffle=shuffle, drop_last=drop_last
-    )
+    ours = create_dataloader(story, max_length=4, stride=3, **options)
+    theirs = torch.utils.data.DataLoader(TutorialDataset(ids, 4, 3), **options)
+    assert len(ours) == len(theirs) > 50
+    for _ in range(2):
+        for x, y in zip(ours, theirs, strict=True):
+            assert same(x, y)
+    torch.manual_seed(123)
+    minigrad.manual_seed(123)
+    ours = DataLoader(WindowDataset(placed(ids), 4, 3), **options)
     assert len(ours) == len(theirs) > 50
     for _ in range(2):
         for x, y in zip(ours, theirs, strict=True):
@@ -357,9 +505,10 @@ def test_create_dataloader():
         assert list(create_dataloader("one two three", 3, max_length=1, stride=1)) == []
 
 
-def test_one_read_makes_the_batch_that_collating_makes():
-    window, rows = WindowDataset(range(40), 4, 3), TensorDataset(minigrad.arange(10), minigrad.rand(10, 2))
-    for dataset in (window, rows, Subset(window, [3, -1, 0, 3]), Subset(Subset(rows, range(5)), [4, 1])):
+def test_one_read_makes_the_batch_that_collating_makes(placed):
+    window, rows = WindowDataset(placed(range(40)), 4, 3), TensorDataset(minigrad.arange(10), minigrad.rand(10, 2))
+    by_document = WindowDataset(placed(range(40)), 4, 3, end_of_text=20)
+    for dataset in (window, rows, by_document, Subset(window, [3, -1, 0, 3]), Subset(Subset(rows, range(5)), [4, 1])):
         assert dataset.collated is not None
         one_read = list(DataLoader(dataset, 3))
         one_by_one = list(DataLoader(dataset, 3, collate_fn=lambda batch: default_collate(batch)))
@@ -368,14 +517,14 @@ def test_one_read_makes_the_batch_that_collating_makes():
     assert list(DataLoader(window, 10, collate_fn=len)) == [10, 2]
 
 
-def test_the_short_cut_never_passes_by_a_subclass():
+def test_the_short_cut_never_passes_by_a_subclass(placed):
     class Negated(WindowDataset):
         def __getitem__(self, index):
             assert isinstance(index, int)
             inputs, targets = super().__getitem__(index)
             return -inputs, -targets
 
-    negated = Negated([1, 2, 3, 4], 3, 1)
+    negated = Negated(placed([1, 2, 3, 4]), 3, 1)
     for dataset in (negated, Subset(negated, [0])):
         assert [x.tolist() for x in next(iter(DataLoader(dataset)))] == [[[-1, -2, -3]], [[-2, -3, -4]]]
 

@@ -211,10 +211,13 @@ def refused(files: Sequence[Any], out: Path, **options: Any) -> tuple[type, str]
         ("a.jsonl", lines("a", "b" + M), "{file}, line 2 has <|endoftext|>: --endoftext boundary if a document ends there, "
          "--endoftext text if it is text like any other"),
         ("a.jsonl", b'{"text": "a"}\n\nOnce upon\n', "{file}, line 3 is not JSON: Expecting value: line 1 column 1 (char 0)"),
-        ("a.jsonl", b'{"text": "a"}\n{"text": "b', "{file}, line 2 is not JSON: Unterminated string starting at: line 1 column 10 (char 9)"),
-        ("a.jsonl", b"[" * 100_000, "{file}, line 1 is not JSON: maximum recursion depth exceeded while decoding a JSON array from a unicode string"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": "b', "{file}, line 2 is not JSON: "
+         "Unterminated string starting at: line 1 column 10 (char 9)"),
+        ("a.jsonl", b"[" * 100_000, "{file}, line 1 is not JSON: "
+         "maximum recursion depth exceeded while decoding a JSON array from a unicode string"),
         ("a.jsonl", b'["a"]\n', '{file}, line 1 is not a JSON object with a field "text", but ["a"]'),
-        ("a.jsonl", lines("a", field="content"), '{file}, line 1 has no field "text"; its fields are "n", "content": name one with --field'),
+        ("a.jsonl", lines("a", field="content"), '{file}, line 1 has no field "text"; '
+         'its fields are "n", "content": name one with --field'),
         ("a.jsonl", b"{}", '{file}, line 1 has no field "text"; its fields are none: name one with --field'),
         ("a.jsonl", lines("a", "b", None), '{file}, line 3: the field "text" is not a string, but null'),
         ("a.jsonl", lines(""), "1 documents, and all are empty; there is nothing to train on"),
@@ -533,7 +536,7 @@ def test_stopped_it_says_one_line_and_goes_on(whole: Path, sent: signal.Signals,
     assert (process.returncode, *said) == (130, "", "stopped; the same command goes on from here\n")
     index = json.loads((whole / out / "index.json").read_text())
     assert not index["complete"] and index["tokens"] > 0
-    with pytest.raises(ValueError, match="is not prepared to the end, .* run the same command"):
+    with pytest.raises(ValueError, match=r"is not prepared to the end, .* run the same command"):
         Shards(whole / out)
     done = run(whole, *COMMAND, "--out", out, "--workers", "1")
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,6 @@ the last. index.json says what they are: how many tokens, their checksums, and t
 from __future__ import annotations
 
 import json
-import operator
 import os
 import zlib
 from pathlib import Path
@@ -94,12 +93,10 @@ class Shards:
         return int(self._starts[-1])
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            return self._between(start, stop) if step == 1 else self._at(np.arange(start, stop, step))
-        if not isinstance(index, list | np.ndarray):
-            return int(self._at(np.array(operator.index(index))))
-        return self._at(np.asarray(index, dtype=None if len(index) else np.int64))
+        if isinstance(index, slice) and index.step in (None, 1):
+            return self._between(*index.indices(len(self))[:2])
+        tokens = self._at(places(index, len(self), "tokens"))
+        return tokens if tokens.ndim else int(tokens)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self[:], dtype=dtype, copy=copy)
@@ -140,13 +137,27 @@ class Shards:
 
     def _at(self, index: np.ndarray) -> np.ndarray:
         """One read for every shard that is touched."""
-        outside = index[(index < -len(self)) | (index >= len(self))]
-        if outside.size:
-            raise IndexError(f"index {outside.flat[0]} is out of bounds for {len(self)} tokens")
-        index = np.where(index < 0, index + len(self), index)
         shard = np.searchsorted(self._starts, index, side="right") - 1
         out = np.empty(index.shape, TOKEN)
         for i in np.unique(shard):
             here = shard == i
             out[here] = self._parts[i][index[here] - self._starts[i]]
         return out
+
+
+def places(index: Any, n: int, what: str) -> np.ndarray:
+    """Which of n things an index asks for, by NumPy's rules for one axis, counted from the front: an int, a slice, a mask, ints."""
+    if isinstance(index, slice):
+        return np.arange(*index.indices(n))
+    array = np.asarray(index)
+    if not array.size:
+        return array.astype(np.int64)
+    if array.dtype == bool and array.shape == (n,):
+        return np.flatnonzero(array)
+    if array.dtype.kind not in "iu":
+        raise IndexError(f"the index of {n} {what} must be integers, a slice or a mask of {n}, got {index!r}")
+    array = array.astype(np.int64)
+    outside = array[(array < -n) | (array >= n)]
+    if outside.size:
+        raise IndexError(f"index {outside.flat[0]} is out of bounds for {n} {what}")
+    return np.where(array < 0, array + n, array)

@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from ..ops.creation import from_numpy
 from ..tensor import Tensor
 from .datasets import Dataset
-from .shards import Shards
+from .shards import Shards, places
 
 IGNORED = -100  # cross_entropy leaves out such targets
 BLOCK = 1 << 24  # tokens that are searched for document ends at a time
@@ -148,26 +148,13 @@ class _Windows:
     """What sliding_window_view gives for one array, as far as indices go: rows that are read when they are asked for."""
 
     def __init__(self, tokens: Any, max_length: int, stride: int):
-        self.tokens, self.stride, self.places = tokens, stride, np.arange(max_length + 1)
+        self.tokens, self.stride, self.offsets = tokens, stride, np.arange(max_length + 1)
 
     def __len__(self) -> int:
-        return (len(self.tokens) - len(self.places)) // self.stride + 1
+        return (len(self.tokens) - len(self.offsets)) // self.stride + 1
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        return self.tokens[self.numbers(index)[..., None] * self.stride + self.places]
-
-    def numbers(self, index: Any) -> np.ndarray:
-        """The windows that an int, a slice, or an array or list of ints asks for, counted from the front."""
-        n = len(self)
-        if isinstance(index, slice):
-            return np.arange(*index.indices(n))
-        numbers = np.asarray(index, dtype=np.int64 if isinstance(index, list | tuple) else None)
-        if numbers.dtype == bool:
-            return np.flatnonzero(np.broadcast_to(numbers, n))
-        outside = numbers[(numbers < -n) | (numbers >= n)]
-        if outside.size:
-            raise IndexError(f"index {outside.flat[0]} is out of bounds for {n} windows")
-        return np.where(numbers < 0, numbers + n, numbers)
+        return self.tokens[places(index, len(self), "windows")[..., None] * self.stride + self.offsets]
 
 
 class _DocumentWindows(_Windows):
@@ -188,20 +175,20 @@ class _DocumentWindows(_Windows):
         return int(self.first[-1])
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        number = self.numbers(index)
+        number = places(index, len(self), "windows")
         document = np.searchsorted(self.first, number, side="right") - 1
         start = self.starts[document] + (number - self.first[document]) * self.stride
-        places, end = start[..., None] + self.places, self.starts[document + 1][..., None]
-        return np.where(places < end, self.tokens[np.minimum(places, end - 1)].astype(np.int64), IGNORED)
+        place, end = start[..., None] + self.offsets, self.starts[document + 1][..., None]
+        return np.where(place < end, self.tokens[np.minimum(place, end - 1)].astype(np.int64), IGNORED)
 
     def stretches(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each document that has any: how many windows, and how many targets the last of them has."""
         counts, pairs = np.diff(self.first), np.diff(self.starts) - 1
         counts, pairs = counts[counts > 0], pairs[counts > 0]
-        return counts, np.minimum(pairs - (counts - 1) * self.stride, len(self.places) - 1)
+        return counts, np.minimum(pairs - (counts - 1) * self.stride, len(self.offsets) - 1)
 
     def _counts(self) -> np.ndarray:
         """How many windows each document has: as many as it takes to reach its end, and none without a target."""
         pairs = np.diff(self.starts) - 1  # of an input and its target
-        overlap = max(len(self.places) - 1 - self.stride, 0)
+        overlap = max(len(self.offsets) - 1 - self.stride, 0)
         return np.where(pairs > 0, np.maximum(-((overlap - pairs) // self.stride), 1), 0)
