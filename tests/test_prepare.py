@@ -311,6 +311,34 @@ def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
     assert (out / "index.json").read_text() == '{"format": "another"}'
 
 
+def test_killed_while_it_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The index never calls complete what is half removed, and never forgets a file that is its own."""
+    old, new, out = put(tmp_path, "a.txt", "one two three"), put(tmp_path, "b.txt", "one"), tmp_path / "out"
+    prepare.prepare([old], out, workers=1, shard_tokens=1)
+
+    def interrupted(self: Any) -> None:
+        (out / "00000.bin").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare.Corpus, "_take_back", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepare.prepare([new], out, workers=1, overwrite=True)
+    with pytest.raises(ValueError, match="is not prepared to the end, 0 tokens so far"):
+        Shards(out)
+    prepare.prepare([new], out, workers=1)  # nothing is left that --overwrite would be needed for
+    assert sorted(written(out)) == ["00000.bin", "index.json"] and ids_of(out) == encoded("one")
+
+
+def test_names_that_are_not_utf8_and_files_that_are_none(tmp_path: Path) -> None:
+    name = put(tmp_path, os.fsdecode(b"caf\xe9 \xc3\xa9.txt"), "a b")
+    assert prepare.prepare([name], tmp_path / "out", workers=1)["tokens"] == 3
+    assert "tokens a second" not in prepare.prepare([name], tmp_path / "out", workers=1)
+    os.mkfifo(tmp_path / "pipe")
+    message = f"{tmp_path}/pipe is not a regular file, and could not be gone on from; write it to a file first"
+    assert refused([tmp_path / "pipe"], tmp_path / "x") == (ValueError, message)
+
+
 def test_two_at_once(tmp_path: Path) -> None:
     file, out = put(tmp_path, "a.txt", "one"), tmp_path / "out"
     out.mkdir()
@@ -453,7 +481,11 @@ COMMAND = ["a.txt", "b.jsonl.gz", "--shard-tokens", "5000"]
 def started(folder: Path, out: str, *more: str, slow: str = "") -> subprocess.Popen[str]:
     """The command, once it has recorded some tokens."""
     index = folder / out / "index.json"
-    before = index.stat().st_mtime_ns if index.exists() else 0
+
+    def tokens() -> int:
+        return json.loads(index.read_text())["tokens"] if index.exists() else 0
+
+    before = tokens()
     process = subprocess.Popen(
         command(folder, *COMMAND, "--out", out, *more, more=slow),
         cwd=folder,
@@ -463,7 +495,7 @@ def started(folder: Path, out: str, *more: str, slow: str = "") -> subprocess.Po
         text=True,
         start_new_session=True,
     )
-    while process.poll() is None and not (index.exists() and index.stat().st_mtime_ns != before):
+    while process.poll() is None and tokens() == before:
         time.sleep(0.001)
     return process
 
@@ -551,7 +583,8 @@ def test_a_worker_that_is_killed_raises(whole: Path) -> None:
     out, said = process.communicate(timeout=20)
     assert process.returncode == 2 and out == "" and "Traceback" not in said
     assert re.search(
-        r"a worker process was ended .* [\d,]+ tokens are safe, and the same command goes on from there", said
+        r"a worker process was ended .* [\d,]+ tokens are safe, and the same command, without --overwrite, goes on from there",
+        said,
     )
     done = run(whole, *COMMAND, "--out", "worker", "--workers", "1")
     assert done.returncode == 0, done.stderr
@@ -562,6 +595,16 @@ def test_bad_text_in_a_worker(whole: Path) -> None:
     put(whole, "bad.txt", offline_text()[:20_000].encode() + b"\xff" + b" and more" * 5000)
     done = run(whole, "bad.txt", "--out", "bad", "--workers", "2")
     assert done.returncode == 2 and "bad.txt is not UTF-8: byte" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_no_room_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, out = put(tmp_path, "a.txt", "one"), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(prepare, "replacing", lambda path: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        said = refused([file], out)
+    message = f"[Errno 28] {out} could not be written, No space left on device: 0 tokens are safe, "
+    assert said == (OSError, message + "and the same command, without --overwrite, goes on from there")
+    prepare.prepare([file], out, workers=1)
 
 
 def test_a_full_disk(whole: Path) -> None:

@@ -18,6 +18,7 @@ import multiprocessing
 import os
 import re
 import signal
+import stat
 import threading
 import time
 import zlib
@@ -31,7 +32,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from ..files import replacing
 from .shards import FORMAT, INDEX, TOKEN, VERSION, Shards, read_index, shard_name
@@ -45,9 +45,9 @@ AHEAD = 3  # pieces under way for each worker
 RECORD_EVERY = 10.0  # seconds: so much work is done again after a power cut
 MARKER = END_OF_TEXT.encode()
 SPACES = [character.encode() for character in map(chr, range(0x3001)) if character.isspace()]
-# GPT-2's tokens have white space at their start or none, and its pattern does not look back. So the tokens before a
-# white-space character that follows another kind of character do not depend on what comes after, nor those after on what
-# came before. The cut is made at the last such place; as bytes, since a character may be cut where a block of them ends.
+# A token of GPT-2 is white space, or has none but a space at its start; and its pattern does not look back. So where white
+# space follows something else a token ends, whatever comes later, and the tokens from there on do not depend on what came
+# before. The last such place of a block, searched in bytes, for a block may end within a character.
 CUT = re.compile(rb"(?s).+(?=[ \t\r\n])" + b"".join(b"(?<!%s)" % re.escape(space) for space in SPACES))
 
 
@@ -251,6 +251,8 @@ class Corpus:
         self.open_number = -1
         self.full: int = index["options"]["shard_tokens"]
         self.recorded = time.monotonic()
+        if not index["tokens"]:
+            self.record()  # before anything is removed
         self._take_back()
 
     def append(self, tokens: np.ndarray, after: Position, **counts: int) -> None:
@@ -277,12 +279,13 @@ class Corpus:
         with self._full_disk():
             self._sync()
             with replacing(self.folder / INDEX) as out:
-                out.write(_readable(self.index).encode())
+                out.write(_readable(self.index).encode(errors="surrogateescape"))  # as the system's own file names
         self.recorded = time.monotonic()
 
     def kept(self) -> str:
         """What a later call can go on from; the disk is asked, as memory may be ahead of it."""
-        return f"{read_index(self.folder)['tokens']:,} tokens are safe, and the same command goes on from there"
+        tokens = read_index(self.folder)["tokens"] if (self.folder / INDEX).exists() else 0
+        return f"{tokens:,} tokens are safe, and the same command, without --overwrite, goes on from there"
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # a full disk fails once more; what was not recorded is taken back anyway
@@ -420,14 +423,14 @@ def prepare(
             "shards": len(index["shards"]),
         }
     )
-    return (
-        Report(report | {"tokens a second": round((index["tokens"] - before) / seconds)})
-        if index["tokens"] > before
-        else report
-    )
+    if index["tokens"] > before:
+        report["tokens a second"] = round((index["tokens"] - before) / seconds)
+    return report
 
 
 def _fill(corpus: Corpus, workers: int, stop: _Stop) -> None:
+    from tqdm import tqdm  # type: ignore[import-untyped]  # who reads shards does without it
+
     index, sources = corpus.index, corpus.index["sources"]
     start, end_of_text = Position(**index["position"]), gpt2_tokenizer().eot_token
     is_open = start.open
@@ -470,13 +473,15 @@ def _pieces(sources: list[dict[str, Any]], start: Position) -> Iterator[Piece]:
 
 def _source(name: str) -> dict[str, Any]:
     status = os.stat(name)
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{name} is not a regular file, and could not be gone on from; write it to a file first")
     return {"name": name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def _index(folder: Path, sources: list[dict[str, Any]], options: dict[str, Any], overwrite: bool) -> dict[str, Any]:
     """What the folder's index says if it is of the same text and options, else a new one."""
     old = read_index(folder) if (folder / INDEX).exists() else None
-    if old is not None and not overwrite:
+    if old is not None and old["tokens"] and not overwrite:
         differ = [
             f"{name} {old['options'].get(name)!r} then, {now!r} now"
             for name, now in options.items()
@@ -606,7 +611,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (OSError, ValueError, RuntimeError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, "stopped; the same command goes on from here\n")
+        parser.exit(
+            130, f"stopped; the same command{', without --overwrite,' * options['overwrite']} goes on from here\n"
+        )
 
 
 if __name__ == "__main__":

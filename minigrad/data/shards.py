@@ -37,7 +37,7 @@ def read_index(folder: str | os.PathLike[str]) -> dict[str, Any]:
             f"there are no shards in {folder} (no {INDEX}): python -m minigrad.data.prepare FILES --out {folder}"
         )
     try:
-        index = json.loads(file.read_text(encoding="utf-8"))
+        index = json.loads(file.read_text(encoding="utf-8", errors="surrogateescape"))
         if index["format"] != FORMAT or index["version"] != VERSION:
             raise ValueError(f"format {index['format']!r}, version {index['version']}")
         sizes = [shard["tokens"] for shard in index["shards"]]
@@ -49,7 +49,8 @@ def read_index(folder: str | os.PathLike[str]) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, ArithmeticError) as e:
         why = f"no {e}" if isinstance(e, KeyError) else e
         raise ValueError(
-            f"{file} is not an index of {FORMAT}, version {VERSION}, or damaged ({why}); nothing was touched"
+            f"{file} is not an index of {FORMAT}, version {VERSION}, or damaged ({why}). Nothing was touched: "
+            f"name another folder, or remove this one by hand"
         ) from None
     return index
 
