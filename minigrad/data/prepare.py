@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -58,7 +58,6 @@ class Position:
     source: int = 0  # which of the files
     byte: int = 0  # of its text, unpacked
     line: int = 1
-    open: bool = False  # the last document is not at its end
 
 
 @dataclass
@@ -125,12 +124,12 @@ def _blocks(file: str, byte: int) -> Iterator[tuple[bytes, int]]:
             raise ValueError(f"{file} is not a whole gzip file: {e}") from None
 
 
-def tokens_of(piece: Piece, field: str, endoftext: str | None) -> tuple[np.ndarray, int, int]:
+def tokens_of(piece: Piece, field: str, endoftext: str | None) -> tuple[np.ndarray, dict[str, int]]:
     """What a worker makes of a piece.
 
     Returns:
-        tokens: uint16, with 50256 after every document but one that goes on in the next piece.
-        the bytes of text in it, and how many of its documents are empty and left out.
+        tokens: uint16, with 50256 after every document that ends in it; empty ones are left out.
+        how many documents end in it, how many were empty, and the bytes of text.
     """
     encoding = gpt2_tokenizer()
     allowed = {END_OF_TEXT} if endoftext == "boundary" else set()
@@ -150,12 +149,14 @@ def tokens_of(piece: Piece, field: str, endoftext: str | None) -> tuple[np.ndarr
             ids = encoding.encode_to_numpy(text, allowed_special=allowed, disallowed_special=())
         size += len(text.encode())
         parts.append(ids)
-        if jsonl and not (ids.size and ids[-1] == encoding.eot_token):
+        if (jsonl or piece.last) and not (ids.size and ids[-1] == encoding.eot_token):
             parts.append(np.array([encoding.eot_token], np.uint32))
     tokens = np.concatenate([*parts, np.empty(0, np.uint32)]).astype(TOKEN)
     ends = tokens == encoding.eot_token
-    doubled = np.flatnonzero(ends[1:] & ends[:-1]) + 1
-    return np.delete(tokens, doubled), size, len(doubled)
+    # An end after an end, or before anything else: only a file's first piece can begin with the marker, which is no space.
+    empty = ends & np.r_[True, ends][:-1]
+    counts = {"documents": int((ends & ~empty).sum()), "empty": int(empty.sum()), "bytes": size}
+    return tokens[~empty], counts
 
 
 def _texts(content: str, piece: Piece, field: str, endoftext: str | None) -> Iterator[str]:
@@ -255,7 +256,7 @@ class Corpus:
             self.record()  # before anything is removed
         self._take_back()
 
-    def append(self, tokens: np.ndarray, after: Position, **counts: int) -> None:
+    def append(self, tokens: np.ndarray, after: Position, counts: dict[str, int]) -> None:
         """More tokens, which end where the input has been read to."""
         index = self.index
         self._name_shards(index["tokens"] + len(tokens))
@@ -432,22 +433,15 @@ def _fill(corpus: Corpus, workers: int, stop: _Stop) -> None:
     from tqdm import tqdm  # type: ignore[import-untyped]  # who reads shards does without it
 
     index, sources = corpus.index, corpus.index["sources"]
-    start, end_of_text = Position(**index["position"]), gpt2_tokenizer().eot_token
-    is_open = start.open
+    start = Position(**index["position"])
+    gpt2_tokenizer()  # or an error, before there are workers that would end without it
     sizes = np.cumsum([0] + [source["bytes"] for source in sources]).tolist()
     work = partial(tokens_of, field=index["options"]["field"], endoftext=index["options"]["endoftext"])
     bar = tqdm(total=sizes[-1], initial=sizes[start.source], unit="B", unit_scale=True, disable=None)
     with bar, contextlib.closing(corpus), contextlib.closing(in_order(work, _pieces(sources, start), workers)) as done:
         try:
-            for piece, (tokens, size, empty) in done:
-                if not is_open and len(tokens) and tokens[0] == end_of_text:  # nothing stands before it
-                    tokens, empty = tokens[1:], empty + 1
-                is_open = bool(tokens[-1] != end_of_text) if len(tokens) else is_open
-                if piece.last and is_open:
-                    tokens, is_open = np.append(tokens, end_of_text).astype(TOKEN), False
-                after = Position(piece.after.source + 1) if piece.last else replace(piece.after, open=is_open)
-                documents = int(np.count_nonzero(tokens == end_of_text))
-                corpus.append(tokens, after, documents=documents, empty=empty, bytes=size)
+            for piece, (tokens, counts) in done:
+                corpus.append(tokens, Position(piece.after.source + 1) if piece.last else piece.after, counts)
                 bar.update(sizes[piece.after.source] + piece.read - bar.n)
                 if stop:
                     corpus.record()
