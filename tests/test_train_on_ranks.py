@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -250,7 +251,7 @@ def test_ranks_with_other_text_or_other_code_are_told_apart(mpiexec: list[str], 
 
 def test_shards_on_ranks_and_one_that_is_corrupt(mpiexec: list[str], folder: Path) -> None:
     """Windows that end with their documents have different numbers of targets on the ranks."""
-    (folder / "fish.jsonl").write_text("\n".join('{"text": "%s"}' % TEXT[: 40 * i] for i in range(1, 20)))
+    (folder / "fish.jsonl").write_text("\n".join(json.dumps({"text": TEXT[: 40 * i]}) for i in range(1, 20)))
     prepare([folder / "text.txt", folder / "fish.jsonl"], folder / "tokens", workers=1, shard_tokens=150)
     data = ["--data", "tokens", "--within-documents", "--steps", "8", "--save-every", "4"]
     for n in (1, 2):
