@@ -226,15 +226,14 @@ def in_order(
 
 
 def _submit(pool: ProcessPoolExecutor, work: Callable[[Piece], Any], piece: Piece) -> Future[Any]:
-    """The first call starts the workers, and until _begin_working they take Ctrl-C as they find it."""
-    try:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    except ValueError:  # not in the main thread, where no signals arrive
+    """The first call starts the workers; they inherit that Ctrl-C is blocked, where it waits for us only."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
         return pool.submit(work, piece)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return pool.submit(work, piece)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # -------------------------------------------------------------------------------------------------------------- writing

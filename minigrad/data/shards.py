@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from bisect import bisect_right
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +90,10 @@ class Shards:
         self._shards: list[dict[str, Any]] = index["shards"]
         self.checksum = zlib.crc32(json.dumps(self._shards).encode())
         self._parts = [self._mapped(shard) for shard in self._shards]
-        self._starts = np.cumsum([0] + [len(part) for part in self._parts])  # of the shards, and the end of the last
+        self._starts = [0, *accumulate(map(len, self._parts))]  # of the shards, and the end of the last
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice) and index.step in (None, 1):
@@ -130,11 +132,13 @@ class Shards:
         return np.asarray(np.memmap(file, TOKEN, mode="r"))
 
     def _between(self, start: int, stop: int) -> np.ndarray:
-        first, last = np.searchsorted(self._starts, [start, stop - 1], side="right") - 1
-        pieces = [
-            self._parts[i][max(start - self._starts[i], 0) : stop - self._starts[i]] for i in range(first, last + 1)
-        ]
-        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.empty(0, TOKEN)])
+        """A view where it lies in one shard, else a copy."""
+        pieces, shard = [], bisect_right(self._starts, start) - 1
+        while start < stop:
+            first, last = self._starts[shard], min(self._starts[shard + 1], stop)
+            pieces.append(self._parts[shard][start - first : last - first])
+            start, shard = last, shard + 1
+        return pieces[0] if len(pieces) == 1 else np.concatenate([*pieces, np.empty(0, TOKEN)])
 
     def _at(self, index: np.ndarray) -> np.ndarray:
         """One read for every shard that is touched."""

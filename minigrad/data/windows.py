@@ -148,17 +148,26 @@ class _Windows:
     """What sliding_window_view gives for one array, as far as indices go: rows that are read when they are asked for."""
 
     def __init__(self, tokens: Any, max_length: int, stride: int):
-        self.tokens, self.stride, self.offsets = tokens, stride, np.arange(max_length + 1)
+        self.tokens, self.max_length, self.stride = tokens, max_length, stride
 
     def __len__(self) -> int:
-        return (len(self.tokens) - len(self.offsets)) // self.stride + 1
+        return (len(self.tokens) - self.max_length - 1) // self.stride + 1
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        return self.tokens[places(index, len(self), "windows")[..., None] * self.stride + self.offsets]
+        number = places(index, len(self), "windows")
+        rows = np.full((*number.shape, self.max_length + 1), IGNORED)
+        starts, stops = (bound.ravel().tolist() for bound in self.bounds(number))
+        for row, start, stop in zip(rows.reshape(-1, self.max_length + 1), starts, stops, strict=True):
+            row[: stop - start] = self.tokens[start:stop]
+        return rows
+
+    def bounds(self, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where in the tokens each window begins and ends."""
+        return number * self.stride, number * self.stride + self.max_length + 1
 
 
 class _DocumentWindows(_Windows):
-    """Windows that end where their document ends, filled up with IGNORED."""
+    """Windows that end where their document ends; the rest of the row is IGNORED."""
 
     def __init__(self, tokens: Any, max_length: int, stride: int, end_of_text: int):
         super().__init__(tokens, max_length, stride)
@@ -174,21 +183,19 @@ class _DocumentWindows(_Windows):
     def __len__(self) -> int:
         return int(self.first[-1])
 
-    def __getitem__(self, index: Any) -> np.ndarray:
-        number = places(index, len(self), "windows")
+    def bounds(self, number: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         document = np.searchsorted(self.first, number, side="right") - 1
         start = self.starts[document] + (number - self.first[document]) * self.stride
-        place, end = start[..., None] + self.offsets, self.starts[document + 1][..., None]
-        return np.where(place < end, self.tokens[np.minimum(place, end - 1)].astype(np.int64), IGNORED)
+        return start, np.minimum(start + self.max_length + 1, self.starts[document + 1])
 
     def stretches(self) -> tuple[np.ndarray, np.ndarray]:
         """Of each document that has any: how many windows, and how many targets the last of them has."""
         counts, pairs = np.diff(self.first), np.diff(self.starts) - 1
         counts, pairs = counts[counts > 0], pairs[counts > 0]
-        return counts, np.minimum(pairs - (counts - 1) * self.stride, len(self.offsets) - 1)
+        return counts, np.minimum(pairs - (counts - 1) * self.stride, self.max_length)
 
     def _counts(self) -> np.ndarray:
         """How many windows each document has: as many as it takes to reach its end, and none without a target."""
         pairs = np.diff(self.starts) - 1  # of an input and its target
-        overlap = max(len(self.offsets) - 1 - self.stride, 0)
+        overlap = max(self.max_length - self.stride, 0)
         return np.where(pairs > 0, np.maximum(-((overlap - pairs) // self.stride), 1), 0)
