@@ -19,7 +19,6 @@ import argparse
 import io
 import math
 import re
-import signal
 import time
 import zlib
 from collections.abc import Iterator
@@ -48,6 +47,7 @@ from minigrad.explain import plots
 from minigrad.gpt import GPT, GPTConfig
 from minigrad.nn.positions import KINDS
 from minigrad.optim.lr_scheduler import LambdaLR
+from minigrad.stopping import Stop
 
 
 @dataclass(frozen=True)
@@ -258,32 +258,6 @@ def known(targets: torch.Tensor) -> int:
     return int((targets != -100).sum().item())
 
 
-class Stop:
-    """Within the block it becomes true at the first Ctrl-C or polite kill; the second one interrupts as usual."""
-
-    def __init__(self, world: World):
-        self.world, self.asked = world, False
-
-    def __enter__(self) -> Stop:
-        self.before = {name: signal.signal(name, self._ask) for name in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        for name, handler in self.before.items():
-            signal.signal(name, handler)
-
-    def _ask(self, number: int, frame: Any) -> None:
-        self.asked = True
-        if self.world.rank == 0:
-            tqdm.write("finishing this step and saving; once more stops at once, without saving")
-        for name in self.before:
-            signal.signal(name, signal.default_int_handler)
-
-    def anywhere(self) -> bool:
-        """True on all ranks once one of them was asked."""
-        return self.world.any(self.asked)
-
-
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=list(SIZES), default="nano")
@@ -379,7 +353,9 @@ def train(run: Run, options: argparse.Namespace) -> None:
     say(f"guessing evenly, the loss is {math.log(vocabulary):.3f}")
     began, first = time.perf_counter(), run.step
     with (
-        Stop(world) as stop,
+        Stop(
+            lambda: first_rank and tqdm.write("finishing this step and saving; once more stops at once, without saving")
+        ) as stop,
         tqdm(total=options.steps, initial=run.step, unit="step", disable=None if first_rank else True) as bar,
     ):  # only where one watches
         for inputs, targets in run.batches if run.step < options.steps else ():
@@ -392,7 +368,7 @@ def train(run: Run, options: argparse.Namespace) -> None:
             bar.set_postfix_str(f"loss {loss:.3f}, {speed:,.0f} tokens/s", refresh=False)
             bar.update()
             last = run.step == options.steps
-            stopped = stop.anywhere()
+            stopped = world.any(bool(stop))
             look = run.step % options.eval_every == 0 or last
             if look:
                 run.evaluate()

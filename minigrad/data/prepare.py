@@ -34,6 +34,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..files import replacing
+from ..stopping import Stop
 from .shards import FORMAT, INDEX, TOKEN, VERSION, Shards, read_index, shard_name
 from .text import decoded, existing
 from .tokenizer import END_OF_TEXT, gpt2_tokenizer
@@ -408,7 +409,7 @@ def prepare(
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; the shards need a folder of their own")
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder), _Stop() as stop:
+    with _alone_in(folder), Stop() as stop:
         index = _index(folder, sources, options, overwrite)
         began, before = time.perf_counter(), index["tokens"]
         if not index["complete"]:
@@ -428,7 +429,7 @@ def prepare(
     return report
 
 
-def _fill(corpus: Corpus, workers: int, stop: _Stop) -> None:
+def _fill(corpus: Corpus, workers: int, stop: Stop) -> None:
     from tqdm import tqdm  # type: ignore[import-untyped]  # who reads shards does without it
 
     index, sources = corpus.index, corpus.index["sources"]
@@ -541,28 +542,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
-
-
-class _Stop:
-    """Within the block it becomes true at the first Ctrl-C or polite kill; the second one interrupts as usual."""
-
-    def __enter__(self) -> _Stop:
-        self.asked, self.before = False, {}
-        with contextlib.suppress(ValueError):  # not in the main thread, where no signals arrive
-            self.before = {name: signal.signal(name, self._ask) for name in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        for name, handler in self.before.items():
-            signal.signal(name, handler)
-
-    def _ask(self, number: int, frame: Any) -> None:
-        self.asked = True
-        for name in self.before:
-            signal.signal(name, signal.default_int_handler)
-
-    def __bool__(self) -> bool:
-        return self.asked
 
 
 def main(arguments: list[str] | None = None) -> None:
