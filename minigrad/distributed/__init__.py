@@ -106,12 +106,16 @@ class ReduceOp:
 
 def all_reduce(tensor: Tensor, op: str = ReduceOp.SUM) -> None:
     """Replace a tensor, in place, by the sum (or mean, product, least, greatest) over all ranks (torch.distributed.all_reduce)."""
-    reduce: Any = {"sum": np.sum, "avg": np.mean, "product": np.prod, "min": np.min, "max": np.max}[op]
+    reduce: Any = {"sum": np.sum, "avg": np.mean, "product": np.prod, "min": np.min, "max": np.max}.get(op)
+    if reduce is None:
+        raise ValueError(f"all_reduce: op must be ReduceOp.SUM, AVG, PRODUCT, MIN or MAX, got {op!r}")
     _replace(tensor, lambda every: reduce(every, axis=0))
 
 
 def broadcast(tensor: Tensor, src: int = 0) -> None:
     """Replace a tensor, in place, by that of rank `src` (torch.distributed.broadcast)."""
+    if not 0 <= src < get_world_size():
+        raise ValueError(f"broadcast: src must be one of the {get_world_size()} ranks, from 0 on; got {src}")
     _replace(tensor, lambda every: every[src])
 
 

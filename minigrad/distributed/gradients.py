@@ -48,10 +48,10 @@ def exchange(world: World, parameters: list[Tensor], count: float | None = None)
 
     Raises:
         RuntimeError: the ranks do not have the same parameters.
-        ValueError: a count is negative, or no rank has any targets.
+        ValueError: a count is negative or infinite, or no rank has any targets.
         TimeoutError: a rank did not come.
     """
-    parameters = [p for p in parameters if p.requires_grad]
+    parameters = [p for p in dict.fromkeys(parameters) if p.requires_grad]  # one named twice would be summed twice
     shapes = zlib.crc32(repr([(tuple(p.shape), str(p.dtype)) for p in parameters]).encode())
     if (world.gather([shapes]) != shapes).any():
         world.fail(
@@ -64,8 +64,12 @@ def exchange(world: World, parameters: list[Tensor], count: float | None = None)
     gradients = [p._grad.summed() if isinstance(p._grad, RowSparse) else p._grad for p in parameters]
     table = world.gather([1 if count is None else count, *map(_kind, gradients)])
     counts, kinds = table[:, 0], table[:, 1:].T.tolist()
-    if not (counts >= 0).all() or not counts.sum() > 0:
-        world.fail(ValueError(f"all_reduce: counts of targets must be 0 or more, and not all 0: got {counts.tolist()}"))
+    if not (counts >= 0).all() or not 0 < counts.sum() < np.inf:
+        world.fail(
+            ValueError(
+                f"all_reduce: counts of targets must be finite, 0 or more, and not all 0: got {counts.tolist()}, rank by rank"
+            )
+        )
     weight = 1.0 if count is None else float(counts[world.rank] / counts.sum())
 
     done, dense = Exchange(), []
