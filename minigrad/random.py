@@ -230,9 +230,9 @@ class Generator:
             raise RuntimeError(f"bernoulli: p must be at least 0 and at most 1, got {p}")
         if self.share is not None and out.ndim and len(out) % self.share[2] == 0:
             rank, ranks, rows = self.share
-            seed = int(self.random((), np.int32))
+            seed, stream = int(self.random((), np.int32)), Generator()  # making one takes longer than many a row
             for i, row in enumerate(out.reshape(rows, -1)):
-                row[...] = Generator().manual_seed(seed + rank + i * ranks).bernoulli(row.size, p)
+                row[...] = stream.manual_seed(seed + rank + i * ranks).bernoulli(row.size, p)
             return out
         for block in _blocks(out):
             block[...] = self._unit(len(block)) < p

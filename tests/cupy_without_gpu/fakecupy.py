@@ -992,6 +992,7 @@ cupyx: Any = Module(
     DeviceSynchronized=DeviceSynchronized,
     scatter_add=lambda a, slices, value: _at("add", a, slices, value),
     errstate=lambda **options: contextlib.nullcontext(),
+    empty_pinned=lambda shape, dtype=float, order="C": np.empty(shape, dtype, order),
     scipy=Module("cupyx.scipy", special=_special),
 )
 _MODULES = {m.__name__: m for m in (cupy, cupy.cuda, cupy.cuda.runtime, cupyx, cupyx.scipy, _special)}
