@@ -267,6 +267,16 @@ def test_counts_of_rows(world: World) -> None:
     np.testing.assert_allclose(g, expected, rtol=1e-14, atol=0)
 
 
+def test_a_mean_over_nothing_adds_nothing(world: World) -> None:
+    if world.world_size == 1:
+        return
+    p, table = parameter(np.zeros(2)), parameter(np.zeros((50, 2)))
+    set_gradient(p, np.full(2, np.nan if world.rank == 0 else 3.0))
+    (looked_up([7], table) * (np.nan if world.rank == 0 else 3.0)).sum().backward()
+    assert world.all_reduce([p, table], count=5 * min(world.rank, 1)).how == ["dense", "rows"]
+    np.testing.assert_allclose([numpy_of(p.grad), dense(table.grad)[7]], np.full((2, 2), 3.0), rtol=1e-14)
+
+
 @pytest.mark.parametrize("case", ["all 0", "negative", "not a number", "infinite"])
 def test_wrong_counts(world: World, naps: list[float], case: str) -> None:
     p = parameter(np.ones(2))
