@@ -6,8 +6,8 @@ python examples/scaling_model.py --sizes nano,mini --windows 4
 Measured here, with as many threads as NumPy takes: the seconds of forward and backward for one and for two windows, and of the
 optimizer; the bytes of a gradient. Assumed: machines like this one, all equally fast; links as listed, each machine with one to
 a switch that does not get in the way; a ring, in which each machine sends and receives 2 (N - 1) / N times the gradient
-(Patarasuk and Yuan, 2009), in pieces of 4 MB that each cost 2 log2 N latencies (Thakur et al., 2005); and the N small messages
-with which gradients.exchange begins. With w windows a machine, a step of N machines takes
+(Patarasuk and Yuan, 2009), in pieces of 4 MB that each cost 2 log2 N latencies (Thakur et al., 2005); and four times N small
+messages, since train_gpt.py calls gather four times a step. With w windows a machine, a step of N machines takes
 
     fixed + w per window + exchange(N) + optimizer
 
@@ -58,7 +58,7 @@ class Measured:
         bandwidth, latency = LINKS[link]
         pieces = math.ceil(self.gradient / (4 * BUCKET))
         ring = 2 * (machines - 1) / machines * self.gradient / bandwidth
-        return ring + latency * (2 * pieces * math.log2(machines) + machines)
+        return ring + latency * (2 * pieces * math.log2(machines) + 4 * machines)
 
     def efficiency(self, machines: int, link: str, windows: int, overlapped: bool = False) -> float:
         """The share of the time in which a machine does what it would do alone."""

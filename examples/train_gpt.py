@@ -67,6 +67,13 @@ SIZES = {  # 0: as many tokens as the text has
     "124M": Size(GPTConfig(), batch_size=8, steps=20000, lr=6e-4, whole_vocabulary=True),
 }
 PROMPT = "The"
+SAME = (
+    "steps",
+    "device",
+    "eval_every",
+    "save_every",
+    "resume",
+)  # options that all ranks must share, as those in a checkpoint
 
 
 class Batches:
@@ -108,7 +115,7 @@ class Run:
         self.tokenizer = encoding
         if options.data:
             ids = Shards(options.data)
-            ids.verify(world.rank, world.world_size)
+            ids.verify()  # each rank its own copy, which may be on a disk of its own
             text = ids.checksum
         else:
             content = (
@@ -160,7 +167,7 @@ class Run:
             "lr": options.lr,
             "seed": options.seed,
         }
-        world.same({**self.about, **asdict(config), "steps": options.steps, "device": options.device})
+        world.same({**self.about, **asdict(config), **{name: getattr(options, name) for name in SAME}})
 
     def learning_rate(self, step: int) -> float:
         """The share of the peak rate: up in a straight line, then down to a tenth along a cosine."""
@@ -228,7 +235,10 @@ class Run:
             raise ValueError(f"there is no checkpoint {file} to go on from: leave out --resume to start one")
         content = io.BytesIO(self.world.bytes_from_first(file.read_bytes() if self.world.rank == 0 else b""))
         content.name = str(file)
-        kept = torch.load(content)
+        try:
+            kept = torch.load(content)
+        except RuntimeError as error:
+            raise ValueError(str(error).replace("the file object ", "")) from error
         if not isinstance(kept, dict) or "about" not in kept:
             raise ValueError(f"{file} is not a checkpoint of this program")
         differ = [
@@ -321,12 +331,16 @@ def main(arguments: list[str] | None = None) -> None:
             )
         if options.batch_size % world.world_size:
             raise ValueError(f"--batch-size {options.batch_size} does not go evenly into {world.world_size} ranks")
+        if options.out.exists() and not options.out.is_dir():
+            raise ValueError(f"--out {options.out} is a file: name a folder")
         if options.device == "cuda":
             torch.cuda.set_device(world.local_rank % max(torch.cuda.device_count(), 1))
         train(Run(size, options, world), options)
     except (OSError, ValueError, RuntimeError) as error:
         world.let_speak(0)  # what went wrong on all ranks is told once
         parser.exit(2, f"{parser.prog}: {error}\n")
+    finally:
+        torch.default_generator.share = None
 
 
 def train(run: Run, options: argparse.Namespace) -> None:
@@ -374,6 +388,7 @@ def train(run: Run, options: argparse.Namespace) -> None:
                 run.evaluate()
             if run.step % options.save_every == 0 or last or stopped:
                 world.check(run.model)
+                world.same({"random stream": zlib.crc32(torch.get_rng_state().numpy()), **run.batches.state_dict()})
                 if first_rank:
                     try:
                         run.save(file)

@@ -30,13 +30,14 @@ FAULTS = {
     "raises": "raise KeyError('a bug on one rank')",
     "memory": "np.zeros(1 << 50)",
     "flipped bit": "run.parameters[5].array.view(np.uint32).reshape(-1)[3] ^= 1",
+    "other dice": "mg.rand(3)",
     "not a number": "run.parameters[5].array[...] = np.nan",
     "leaves": "sys.exit(0)",
     "full disk": "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))",
     "interrupted": "os.kill(os.getpid(), signal.SIGTERM)",
 }
 FAULTY = """
-import os, resource, signal, sys, time, numpy as np
+import os, resource, signal, sys, time, numpy as np, minigrad as mg
 train_one = train_gpt.Run.train_one
 def faulty(run, x, y):
     if run.world.rank == {rank} and {when}:
@@ -174,6 +175,7 @@ def test_a_program_for_torch_prints_on_ranks_what_it_prints_under_torch(mpiexec:
         ("raises", ["KeyError", "a bug on one rank", "train_one"]),
         ("memory", ["Unable to allocate"]),
         ("flipped bit", ["no longer have the same model", "on rank 1"]),
+        ("other dice", ["random stream", "would not train one model"]),
         ("not a number", ["the loss is nan at step 5", "The last checkpoint is untouched"]),
     ],
 )
@@ -190,6 +192,18 @@ def test_a_fault_on_one_rank_ends_all_and_leaves_a_checkpoint(
     assert rest.returncode == 0 and "going on from step 4" in rest.stdout
     assert train(folder, "one", "--steps", "12", "--save-every", "2").returncode == 0
     assert close(checkpoint(folder, "out"), checkpoint(folder, "one"))
+
+
+@pytest.mark.parametrize("missing", ["--lr=-1", "--nothing", "nowhere.py", "late.py"])
+def test_a_rank_that_never_starts_ends_the_others(mpiexec: list[str], folder: Path, missing: str) -> None:
+    """MPI would wait for it forever, before Python can say a word."""
+    (folder / "late.py").write_text("import time; time.sleep(3600)")
+    plain = command(folder, "out", "--data-parallel", "--timeout", "4")
+    program = [sys.executable, "-m", "mpi4py", *plain[1:]]
+    other = [sys.executable, "-m", "mpi4py", missing] if missing.endswith(".py") else [*program, missing]
+    done = run_bounded([*mpiexec, "-n", "1", *program, ":", "-n", "1", *other], folder, 40)
+    assert done.returncode != 0 and "wait_until_all_ranks_have_started" in done.stderr, done.stderr
+    assert not (folder / "out" / "checkpoint.safetensors").exists()
 
 
 def test_ctrl_c_at_mpiexec_saves(mpiexec: list[str], folder: Path) -> None:
@@ -241,6 +255,7 @@ def test_ranks_with_other_text_or_other_code_are_told_apart(mpiexec: list[str], 
         (elsewhere, "checksum of minigrad's code: "),
         ([*program, "--lr", "0.5"], "lr: "),
         ([*program, "--steps", "11"], "steps: "),
+        ([*program, "--save-every", "3"], "save_every: "),
     ):
         ours = [*mpiexec, "-n", "1", *program, ":", "-n", "1", *second]
         done = run_bounded(ours, folder, 60)
@@ -262,6 +277,12 @@ def test_shards_on_ranks_and_one_that_is_corrupt(mpiexec: list[str], folder: Pat
     shard = folder / "tokens" / "00003.bin"
     content = bytearray(shard.read_bytes())
     content[99] ^= 1
+    copy = folder / "copy"  # on another machine, which reads every shard and not only a part of them
+    shutil.copytree(folder, copy)
+    (copy / "tokens" / "00003.bin").write_bytes(bytes(content))
+    program = [sys.executable, "-m", "mpi4py", *plain[1:], "--resume"]
+    done = run_bounded([*mpiexec, "-n", "1", *program, ":", "-n", "1", "-wdir", str(copy), *program], folder, 60)
+    assert done.returncode == 2 and "00003.bin is damaged" in done.stderr, done.stderr
     for damage, fact in ((bytes(content), "00003.bin is damaged"), (bytes(content[:100]), "00003.bin has 100 bytes")):
         shard.write_bytes(damage)
         done = run_bounded([*mpiexec, "-n", "2", sys.executable, "-m", "mpi4py", *plain[1:], "--resume"], folder, 60)

@@ -84,7 +84,7 @@ class Piece:
 
 
 def is_jsonl(file: str) -> bool:
-    return file.removesuffix(".gz").endswith(".jsonl")
+    return file.lower().removesuffix(".gz").endswith(".jsonl")
 
 
 def pieces_of(file: str, at: Position) -> Iterator[Piece]:
@@ -92,8 +92,6 @@ def pieces_of(file: str, at: Position) -> Iterator[Piece]:
     byte, line, rest = at.byte, at.line, b""
     for block, read in _blocks(file, byte):
         data = rest + block
-        if not data and byte == 0:
-            raise ValueError(f"{file} is empty; there is nothing to train on")
         if not block:
             cut = len(data)
         elif is_jsonl(file):
@@ -115,7 +113,7 @@ def pieces_of(file: str, at: Position) -> Iterator[Piece]:
 def _blocks(file: str, byte: int) -> Iterator[tuple[bytes, int]]:
     """The text from a byte on, an empty block at its end; and how much of the file that took."""
     with open(file, "rb") as raw:
-        text: Any = gzip.GzipFile(fileobj=raw) if file.endswith(".gz") else raw
+        text: Any = gzip.GzipFile(fileobj=raw) if file.lower().endswith(".gz") else raw
         try:
             text.seek(byte)
             while block := text.read(PIECE):
@@ -139,7 +137,9 @@ def tokens_of(piece: Piece, field: str, endoftext: str | None) -> tuple[np.ndarr
         raise _undecided(f"{piece.file}: byte {piece.byte + found}")
     content = decoded(piece.data, piece.file, piece.byte)
     documents = (
-        _texts(content, piece, field, endoftext) if jsonl else [content.replace("\r\n", "\n").replace("\r", "\n")]
+        _texts(content.removeprefix("\ufeff" * (piece.byte == 0)), piece, field, endoftext)
+        if jsonl
+        else [content.replace("\r\n", "\n").replace("\r", "\n")]
     )
     parts, size = [], 0
     for text in documents:
@@ -404,6 +404,8 @@ def prepare(
     folder, names = Path(out), [os.fspath(existing(file)) for file in files]
     if not names:
         raise ValueError("no files: name at least one text file")
+    if twice := {name for name in names if [os.path.realpath(n) for n in names].count(os.path.realpath(name)) > 1}:
+        raise ValueError(f"{', '.join(sorted(twice))}: named more than once, and would be trained on more than once")
     sources = [_source(name) for name in names]
     options = {"field": field, "endoftext": endoftext, "shard_tokens": shard_tokens}
     if folder.exists() and not folder.is_dir():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .world import World
 
 BUCKET = 1 << 20  # numbers that travel together: 4 MB, which stay in the cache
+_SUM = -1  # in the place of a count
 _NONE, _DENSE = -1, -2  # what a rank has for a parameter; rows are told by their number
 
 
@@ -62,7 +63,7 @@ def exchange(world: World, parameters: list[Tensor], count: float | None = None)
     for p in parameters if count == 0 else ():
         p._grad = None  # of a mean over nothing, which is not a number
     gradients = [p._grad.summed() if isinstance(p._grad, RowSparse) else p._grad for p in parameters]
-    table = world.gather([1 if count is None else count, *map(_kind, gradients)])
+    table = world.gather([_SUM if count is None else count, *map(_kind, gradients)])
     counts, kinds = table[:, 0], table[:, 1:].T.tolist()
     if not (counts >= 0).all() or not 0 < counts.sum() < np.inf:
         world.fail(

@@ -8,6 +8,8 @@ starts train.py four times. What the ranks tell each other goes through MPI (mpi
 
 from __future__ import annotations
 
+import faulthandler
+import json
 import os
 import platform
 import sys
@@ -106,9 +108,16 @@ class World:
 
     def concatenate(self, array: np.ndarray) -> np.ndarray:
         """Everybody's rows, rank after rank: (n_r, ...) on rank r to (Σ n_r, ...)."""
-        lengths = self.gather([len(array)])[:, 0].astype(int)
+        table = self.gather([len(array), zlib.crc32(repr((array.shape[1:], array.dtype.str)).encode())])
+        if (table[:, 1] != table[0, 1]).any():
+            self.fail(
+                RuntimeError(
+                    f"the ranks' arrays differ in shape or dtype: {array.shape}, {array.dtype} on rank {self.rank}"
+                )
+            )
         if self.world_size == 1:
             return array
+        lengths = table[:, 0].astype(int)
         out = np.empty((lengths.sum(), *array.shape[1:]), array.dtype)
         row = out.itemsize * prod(out.shape[1:])
         self._wait([(-1, self.comm.Iallgatherv(_bytes(array), (_bytes(out), lengths * row)))])
@@ -122,11 +131,11 @@ class World:
             self._wait([(-1, self.comm.Ibcast(_bytes(out), 0))])
         return out
 
-    def bytes_from_first(self, content: bytes) -> bytes:
+    def bytes_from_first(self, content: bytes) -> memoryview:
         """Rank 0's bytes, on every rank."""
         size = int(self.gather([len(content)])[0, 0])
         mine = np.frombuffer(content, np.uint8) if self.rank == 0 else np.empty(size, np.uint8)
-        return self.from_first(mine).tobytes()
+        return self.from_first(mine).data
 
     def _wait(self, requests: list[tuple[int, Any]]) -> None:
         """Until all requests are done; those that wait for one rank come with its number, others with -1."""
@@ -173,10 +182,12 @@ class World:
         """
         if self.world_size == 1:
             return
-        self.gather()
-        everybody = self.comm.allgather(facts)
+        mine = np.frombuffer(json.dumps({name: repr(fact) for name, fact in facts.items()}).encode(), np.uint8)
+        ends = np.cumsum(self.gather([len(mine)])[:, 0].astype(int))
+        texts = np.split(self.concatenate(mine), ends[:-1])
+        everybody = [json.loads(text.tobytes()) for text in texts]
         differ = [
-            f"{name}: {everybody[0].get(name)!r} on rank 0 ({self.hosts[0]}), {theirs.get(name)!r} on rank {r} ({self.hosts[r]})"
+            f"{name}: {everybody[0].get(name)} on rank 0 ({self.hosts[0]}), {theirs.get(name)} on rank {r} ({self.hosts[r]})"
             for r, theirs in enumerate(everybody)
             for name in {**everybody[0], **theirs}
             if theirs.get(name) != everybody[0].get(name)
@@ -271,7 +282,11 @@ def init(timeout: float = 600.0) -> World:
     """
     if not launched():
         return World(timeout=timeout)
-    world = World(_mpi().COMM_WORLD.Dup(), timeout)
+    faulthandler.dump_traceback_later(timeout, exit=True)  # MPI itself would wait without end, and not let Python speak
+    try:
+        world = wait_until_all_ranks_have_started(timeout)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     program = sys.modules["__main__"].__dict__.get("__file__") or sys.argv[0]
     world.same(
         {
@@ -282,6 +297,11 @@ def init(timeout: float = 600.0) -> World:
         }
     )
     return world
+
+
+def wait_until_all_ranks_have_started(timeout: float) -> World:
+    """Its name is what a rank says that waits in vain for one that never came so far."""
+    return World(_mpi().COMM_WORLD.Dup(), timeout)
 
 
 def _checksum(files: list[Path]) -> int:
