@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch.utils.data.distributed as torchs
 from helpers import numpy_of
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -167,6 +167,7 @@ def test_the_sampler_of_one_process() -> None:
 # --------------------------------------------------------------------------------------------------------------- dropout
 
 
+@example(1, 3, [(2, 5)], 0.5)
 @given(
     st.integers(0, 2**31),
     st.sampled_from([1, 2, 3, 4, 6, 12]),
