@@ -277,14 +277,23 @@ def test_a_mean_over_nothing_adds_nothing(world: World) -> None:
     np.testing.assert_allclose([numpy_of(p.grad), dense(table.grad)[7]], np.full((2, 2), 3.0), rtol=1e-14)
 
 
-@pytest.mark.parametrize("case", ["all 0", "negative", "not a number", "infinite"])
+@pytest.mark.parametrize("case", ["all 0", "negative", "not a number", "infinite", "one gives none"])
 def test_wrong_counts(world: World, naps: list[float], case: str) -> None:
+    if case == "one gives none" and world.world_size == 1:
+        return
     p = parameter(np.ones(2))
     p.grad = mg.ones(2, dtype=mg.float64)
     last = world.rank == world.world_size - 1
-    count = {"all 0": 0, "negative": -3 if last else 5, "not a number": np.nan, "infinite": np.inf if last else 1}[case]
+    count = {
+        "all 0": 0,
+        "negative": -3 if last else 5,
+        "not a number": np.nan,
+        "infinite": np.inf if last else 1,
+        "one gives none": None if last else 4,
+    }[case]
     with pytest.raises(
-        ValueError, match=r"all_reduce: counts of targets must be finite, 0 or more, and not all 0: got \["
+        ValueError,
+        match=r"all_reduce: counts of targets must be finite, 0 or more, and not all 0, or none on every rank: got ",
     ):
         world.all_reduce([p], count)
     assert naps == ([] if world.rank == 0 else [3])
@@ -638,3 +647,13 @@ def test_ddp_takes_buffers_from_rank_0(group: World) -> None:
     alone(mg.tensor(x[0, 0]))
     for a, b in zip(ddp.module.buffers(), alone.buffers(), strict=True):
         assert bits(a) == bits(b)
+
+
+def test_arrays_that_do_not_fit_are_refused(world: World, naps: list[float]) -> None:
+    if world.world_size == 1:
+        return
+    last = world.rank == world.world_size - 1
+    for array in (np.ones((2, 3 if last else 4)), np.ones(2, np.int32 if last else np.float32)):
+        with pytest.raises(RuntimeError, match="the ranks' arrays differ in shape or dtype"):
+            world.concatenate(array)
+    world.gather()

@@ -200,9 +200,9 @@ def refused(files: Sequence[Any], out: Path, **options: Any) -> tuple[type, str]
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.txt", b"", "{file} is empty; there is nothing to train on"),
-        ("a.txt.gz", b"", "{file} is empty; there is nothing to train on"),
-        ("a.jsonl", b"", "{file} is empty; there is nothing to train on"),
+        ("a.txt", b"", "1 documents, and all are empty; there is nothing to train on"),
+        ("a.txt.gz", b"", "1 documents, and all are empty; there is nothing to train on"),
+        ("a.jsonl", b"", "0 documents, and all are empty; there is nothing to train on"),
         ("a.txt", b"caf\xc3\xa9 one two\xff three", "{file} is not UTF-8: byte 13 is 0xff (invalid start byte); save it as UTF-8"),
         ("a.txt.gz", b"caf\xc3\xa9 \xc3", "{file} is not UTF-8: byte 6 is 0xc3 (unexpected end of data); save it as UTF-8"),
         ("a.txt", b"one two " + MARKER, "{file}: byte 8 has <|endoftext|>: --endoftext boundary if a document ends there, "
@@ -281,11 +281,19 @@ def test_what_is_complete_is_left_alone_and_other_shards_too(tmp_path: Path) -> 
         ([file], {"endoftext": "text", "field": "x"}, "field 'text' then, 'x' now; endoftext None then, 'text' now"),
         ([other], {}, f"{other} is new; {file} is not named"),
         ([file, other], {}, f"{other} is new"),
-        ([file, file], {}, "the files in another order"),
     ):
         error, said = refused(files, out, **{"shard_tokens": 2, **options})
         remedy = "choose another --out, or --overwrite removes them and starts anew"
         assert (error, said) == (ValueError, f"{out} has shards of something else ({why}): {remedy}")
+    both = tmp_path / "both"
+    prepare.prepare([file, other], both, workers=1)
+    assert "(the files in another order)" in refused([other, file], both)[1]
+    link = tmp_path / "link.txt"
+    link.symlink_to(file)
+    assert refused([file, other, link], out) == (
+        ValueError,
+        f"{file}, {link}: named more than once, and would be trained on more than once",
+    )
     os.utime(file, (1, 1))
     assert f"({file} has changed since then)" in refused([file], out, shard_tokens=2)[1]
     assert written(out) == before
@@ -294,6 +302,19 @@ def test_what_is_complete_is_left_alone_and_other_shards_too(tmp_path: Path) -> 
     prepare.prepare([other], out, workers=1, overwrite=True)
     assert sorted(written(out)) == ["00000.bin", "00007.bin", "index.json", "notes.txt"]
     assert ids_of(out) == encoded("b") and (out / "00007.bin").read_text() == "mine too"
+
+
+def test_an_empty_file_among_others_is_an_empty_document(tmp_path: Path) -> None:
+    files = [put(tmp_path, name, text) for name, text in (("a.txt", "one"), ("b.txt", ""), ("c.txt", "two"))]
+    report = prepare.prepare(files, tmp_path / "out", workers=1)
+    assert report["documents"] == 2 and report["empty documents left out"] == 1
+    assert ids_of(tmp_path / "out") == encoded("one") + encoded("two")
+
+
+def test_names_in_capitals_and_a_byte_order_mark(tmp_path: Path) -> None:
+    put(tmp_path, "A.JSONL", b"\xef\xbb\xbf" + b'{"text": "one"}\n{"text": "two"}\n')
+    prepare.prepare([tmp_path / "A.JSONL"], tmp_path / "out", workers=1)
+    assert ids_of(tmp_path / "out") == encoded("one") + encoded("two")
 
 
 def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .world import World
 
 BUCKET = 1 << 20  # numbers that travel together: 4 MB, which stay in the cache
-_SUM = -1  # in the place of a count
+_SUM = -np.inf  # in the place of a count
 _NONE, _DENSE = -1, -2  # what a rank has for a parameter; rows are told by their number
 
 
@@ -42,7 +42,8 @@ def exchange(world: World, parameters: list[Tensor], count: float | None = None)
 
     A gradient that is rows of a table is sent as ids and rows, each id once, where that is less than the whole table; a
     table that is used as a matrix too (tied weights) has a dense gradient. A rank without a gradient for a parameter
-    contributes zeros. The result has the same bits on every rank.
+    contributes zeros. The result has the same bits on every rank. (Rows they are as long as nobody has looked at `.grad`; on a
+    GPU only with Embedding(sparse=True).)
 
     Args:
         count: how many targets this rank's loss is the mean of. None: the gradients are of sums, and are summed.
@@ -65,10 +66,12 @@ def exchange(world: World, parameters: list[Tensor], count: float | None = None)
     gradients = [p._grad.summed() if isinstance(p._grad, RowSparse) else p._grad for p in parameters]
     table = world.gather([_SUM if count is None else count, *map(_kind, gradients)])
     counts, kinds = table[:, 0], table[:, 1:].T.tolist()
-    if not (counts >= 0).all() or not 0 < counts.sum() < np.inf:
+    if not (counts == _SUM).all() and not ((counts >= 0).all() and 0 < counts.sum() < np.inf):
+        told = ["none" if c == _SUM else f"{c:g}" for c in counts]
         world.fail(
             ValueError(
-                f"all_reduce: counts of targets must be finite, 0 or more, and not all 0: got {counts.tolist()}, rank by rank"
+                f"all_reduce: counts of targets must be finite, 0 or more, and not all 0, or none on every rank: "
+                f"got {', '.join(told)}, rank by rank"
             )
         )
     weight = 1.0 if count is None else float(counts[world.rank] / counts.sum())
