@@ -187,9 +187,10 @@ def test_a_fault_on_one_rank_ends_all_and_leaves_a_checkpoint(
     told = done.stdout + done.stderr
     assert done.returncode != 0 and [fact for fact in facts if fact not in told] == [], told
     assert told.count(facts[-1]) == 1, told
-    assert checkpoint(folder, "out")["step"] == 4
+    step = checkpoint(folder, "out")["step"]
+    assert step in (2, 4)  # rank 0 may have been writing the latter when rank 1 took it along
     rest = on_ranks(mpiexec, 2, folder, "out", *options, "--resume")
-    assert rest.returncode == 0 and "going on from step 4" in rest.stdout
+    assert rest.returncode == 0 and f"going on from step {step}" in rest.stdout
     assert train(folder, "one", "--steps", "12", "--save-every", "2").returncode == 0
     assert close(checkpoint(folder, "out"), checkpoint(folder, "one"))
 
