@@ -96,7 +96,9 @@ def build() -> None:
     download = ["download", "-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", f"cupy=={CUPY}"]
     run(sys.executable, "-m", "pip", *download, env=environment)
     with tarfile.open(BUILD / f"cupy-{CUPY}.tar.gz") as archive:
-        archive.extractall(BUILD, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # not before 3.11.4
+        archive.extractall(
+            BUILD, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
+        )  # not before 3.11.4
     source = BUILD / f"cupy-{CUPY}"
 
     print("building CuPy's runtime module, the device, and cuBLAS", flush=True)
