@@ -6,7 +6,7 @@ python examples/train_gpt.py --size mini          # larger; --size 124M is GPT-2
 python examples/train_gpt.py --positions rope-halves   # any name of nn.positions.KINDS
 python examples/train_gpt.py --resume             # go on from the last checkpoint, as if there had been no pause
 python examples/train_gpt.py --data DIR           # text of any size, made by python -m minigrad.data.prepare
-mpiexec -n 4 python -m mpi4py examples/train_gpt.py --data-parallel    # each batch on four processes; see README.md
+OMP_NUM_THREADS=1 mpiexec -n 4 python -m mpi4py examples/train_gpt.py --data-parallel    # on four processes; see README.md
 python examples/generate.py                       # let it write
 
 Stop it with Ctrl-C whenever you like: it finishes the step and saves. Even a power cut costs no more than the steps since
