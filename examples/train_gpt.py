@@ -118,13 +118,10 @@ class Run:
             ids.verify()  # each rank its own copy, which may be on a disk of its own
             text = ids.checksum
         else:
-            content = (
-                read_text(options.text) if options.text else re.sub(r" {2,}", " ", offline_text())
-            )  # without its margins
-            ids, text = (
-                np.array(encoding.encode(content, allowed_special="all"), np.uint16),
-                zlib.crc32(content.encode()),
-            )
+            # Python's reference without its margins.
+            content = read_text(options.text) if options.text else re.sub(r" {2,}", " ", offline_text())
+            text = zlib.crc32(content.encode())
+            ids = np.array(encoding.encode(content, allowed_special="all"), np.uint16)
             if not size.whole_vocabulary:
                 self.tokenizer = CompactTokenizer(np.unique(ids))
                 ids = np.searchsorted(self.tokenizer.kept, ids).astype(np.uint16)
@@ -150,11 +147,8 @@ class Run:
         groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=options.lr, betas=(0.9, 0.95), weight_decay=0.1)
         self.schedule = LambdaLR(self.optimizer, self.learning_rate)
-        torch.default_generator.share = (
-            world.rank,
-            world.world_size,
-            options.batch_size // world.world_size,
-        )  # of dropout
+        rows = options.batch_size // world.world_size
+        torch.default_generator.share = world.rank, world.world_size, rows  # of dropout
         self.step = 0
         # step, mean loss since the entry before, held-out loss
         self.history: list[tuple[int, float, float]] = []

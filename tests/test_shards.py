@@ -135,9 +135,6 @@ def test_damaged_shards(tmp_path: Path) -> None:
         Shards(out).verify()
     said = str(error.value)
     assert said.startswith(f"{out / '00003.bin'} is damaged: its checksum is ") and said.endswith(AGAIN)
-    Shards(out).verify(part=0, parts=2)  # 0, 2, 4
-    with pytest.raises(ValueError, match=r"00003\.bin is damaged"):
-        Shards(out).verify(part=1, parts=2)
     (out / "00003.bin").write_bytes(content + b"x")
     with pytest.raises(ValueError) as error:
         Shards(out)

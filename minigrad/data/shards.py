@@ -107,13 +107,13 @@ class Shards:
     def __repr__(self) -> str:
         return f"Shards({str(self.folder)!r}): {len(self):,} tokens, {self.documents:,} documents, {len(self._parts)} shards"
 
-    def verify(self, part: int = 0, parts: int = 1) -> None:
-        """Read shards part, part + parts, part + 2 parts, ... whole and compare their checksums.
+    def verify(self) -> None:
+        """Read all shards whole and compare their checksums.
 
         Raises:
             ValueError: a shard is not what was written; the message names it.
         """
-        for shard, tokens in list(zip(self._shards, self._parts, strict=True))[part::parts]:
+        for shard, tokens in zip(self._shards, self._parts, strict=True):
             found, block = 0, 1 << 22
             for start in range(0, len(tokens), block):
                 found = zlib.crc32(tokens[start : start + block].tobytes(), found)
