@@ -55,7 +55,7 @@ from .ops.shape import (
     squeeze, stack, t, transpose, transpose as swapaxes, transpose as swapdims, unbind, unsqueeze,
 )
 from .fused import log_softmax, softmax
-from . import amp, autograd, backends, cuda, data, distributed, nn, optim, utils
+from . import amp, autograd, backends, cuda, nn, optim
 from .amp import autocast
 from .cuda import accelerator
 from .backends import (
@@ -64,7 +64,6 @@ from .backends import (
     xpu,
 )
 from .names import missing as _missing
-from .checkpoint import load, save
 from .ops.functions import (
     acos, addcdiv, addcmul, asin, atan, atan2, clamp_max, clamp_min, cosh, deg2rad, erf, exp2, expm1, fmax, fmin,
     fmod, frac, heaviside, hypot, isclose, lerp, log10, log1p, log2, logaddexp, nan_to_num, rad2deg, sinc, sinh,
@@ -132,26 +131,24 @@ def _spell() -> None:
     from .spelling import as_torch_spells
 
     for name in __all__:
-        if isinstance(f := globals()[name], FunctionType):
+        if isinstance(f := globals().get(name), FunctionType):
             globals()[name] = as_torch_spells(f)
 
 
 _spell()
 
 if TYPE_CHECKING:
+    from . import data, distributed, utils
+    from .checkpoint import load, save
     from .explain import draw, explain
 
 if not TYPE_CHECKING:  # a type checker shall report unknown names itself
-    _nearest = _missing(__name__)
+    _later = {"checkpoint": ["load", "save"], "data": [], "distributed": [], "distributions": [], "explain": ["draw"]}
+    _later |= {"testing": [], "utils": []}  # which the engine does not import
+    __getattr__ = _missing(__name__, _later)
 
-    def __getattr__(name: str):
-        from importlib import import_module
-
-        if name in ("distributions", "explain", "testing"):  # which the engine does not import
-            return import_module(f"minigrad.{name}")
-        if name == "draw":
-            return import_module("minigrad.explain").draw
-        return _nearest(name)
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, *_later})
 
     for _room in (
         nn,
@@ -160,14 +157,11 @@ if not TYPE_CHECKING:  # a type checker shall report unknown names itself
         nn.utils,
         optim,
         optim.lr_scheduler,
-        utils,
-        utils.data,
         linalg,
         cuda,
         autograd,
         backends,
         amp,
-        distributed,
     ):
         _room.__getattr__ = _missing(_room.__name__)
     cuda.amp = amp

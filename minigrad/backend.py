@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import cache
+from contextvars import ContextVar, copy_context
+from functools import cache, wraps
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from . import cpu
 from .dtypes import device
+
+cpu.keep_memory()
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
@@ -157,8 +161,29 @@ def _cupy() -> ModuleType:
 # ---------------------------------------------------------------------------------------------------- arrays, old and new
 
 
-quiet = np.errstate(all="ignore")
-"""A decorator: log(0), 0/0 and overflow give inf and nan without a warning, as in torch (and CuPy)."""
+def _silence() -> tuple[ContextVar[Any], Any]:
+    """The context variable that np.seterr sets, and what it holds when nothing is warned of."""
+    before, after = copy_context(), copy_context()
+    after.run(np.seterr, all="ignore")
+    return next((setting, after[setting]) for setting in after if before.get(setting) is not after[setting])
+
+
+warnings, SILENT = _silence()
+"""How NumPy warns. np.errstate says the same, but makes its setting anew each time, which takes longer than a small op."""
+
+
+def quiet(f: Any) -> Any:
+    """A decorator: log(0), 0/0 and overflow give inf and nan without a warning, as in torch (and CuPy)."""
+
+    @wraps(f)
+    def quietly(*args: Any, **options: Any) -> Any:
+        before = warnings.set(SILENT)
+        try:
+            return f(*args, **options)
+        finally:
+            warnings.reset(before)
+
+    return quietly
 
 
 @quiet
@@ -272,11 +297,18 @@ def keeps_rows(array: Array) -> bool:
 
 def gather(table: Array, index: Array) -> Array:
     """y[i] = table[index[i]]: rows of a (V, ...) table by an integer array of any shape, already checked to be in range."""
-    if isinstance(table, np.ndarray):
-        namespace(table, index)  # host ids may index a GPU's table, not the reverse
-        # mode='clip' skips a second bounds check, and with it a buffer
-        return table.take(index, axis=0, mode="clip")
-    return table.take(asarray(index, like=table), axis=0)
+    if not isinstance(table, np.ndarray):
+        return table.take(asarray(index, like=table), axis=0)
+    namespace(table, index)  # host ids may index a GPU's table, not the reverse
+    return cpu.gather(table, index)
+
+
+def add_to_rows(x: Array, index: Array, y: Array, factor: float = 1) -> None:
+    """x[index[i]] += factor y[i], in place, for ids that do not repeat."""
+    if isinstance(x, np.ndarray):
+        cpu.add_to_rows(x, index, y, factor)
+    else:
+        x[index] += factor * y
 
 
 def scatter_add(y: Array, index: Array, rows: int) -> Array:
@@ -323,7 +355,7 @@ def extreme_at(x: Array, y: Array, index: Array, largest: bool) -> Array:
 
 @quiet
 def coalesce(index: Array, y: Array, rows: int) -> tuple[Array, Array]:
-    """The distinct ids of `index` (N,), in no particular order, and for each the sum of its rows of y (N, ...).
+    """The distinct ids of `index` (N,), ascending, and for each the sum of its rows of y (N, ...).
 
     The sum runs in the order of i, one addition after another from +0, so the result equals a sequential loop bit for bit.
     """
@@ -331,37 +363,7 @@ def coalesce(index: Array, y: Array, rows: int) -> tuple[Array, Array]:
     if xp is not np:
         touched, position = xp.unique(asarray(index, like=y), return_inverse=True)
         return touched, _segment_sum(y, position, len(touched))
-    index = to_numpy(index)
-    if len(index) <= 64:
-        return _coalesce_by_loop(index, y)
-    # NumPy sorts 16-bit integers by radix, twice as fast
-    order = (index.astype(np.uint16) if rows <= 1 << 16 else index).argsort(kind="stable")
-    in_order = index[order]
-    start = np.flatnonzero(np.concatenate(([True], in_order[1:] != in_order[:-1])))
-    count = np.diff(start, append=len(index))
-    by_count = (-count).argsort(kind="stable")  # rows that occur often first: layer r below is then a prefix
-    start, count = start[by_count], count[by_count]
-    sums = y[order[start]]
-    sums += y.dtype.type(0)  # 0 + (-0) is +0, as in a sum that starts from zero
-    # Layer r adds the r-th occurrence of every row that has one. Rows with many occurrences are summed each by itself,
-    # except where a row is one number: NumPy would sum those in pairs, not in order.
-    layers = int(count[0]) if sums[0].size == 1 else min(int(count[0]), 12)
-    alive = np.searchsorted(-count, -np.arange(layers + 1), side="left")  # how many rows occur more than r times
-    for r in range(1, layers):
-        sums[: alive[r]] += y[order[start[: alive[r]] + r]]
-    for i in range(alive[layers]):
-        np.add.reduce(y[order[start[i] : start[i] + count[i]]], axis=0, out=sums[i], initial=0)
-    return in_order[start], sums
-
-
-def _coalesce_by_loop(index: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The definition of coalesce; also the fastest way when there are few rows."""
-    position: dict[int, int] = {}
-    where = [position.setdefault(i, len(position)) for i in index.tolist()]
-    sums = np.zeros((len(position), *y.shape[1:]), dtype=y.dtype)
-    for i, row in zip(where, y, strict=True):
-        sums[i] += row
-    return np.fromiter(position, dtype=np.int64, count=len(position)), sums
+    return cpu.coalesce(to_numpy(index), y, rows)
 
 
 # Products are rounded before they are added, as in NumPy: these kernels wait for memory, not for arithmetic

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from types import SimpleNamespace
 from typing import Any
 
-from . import backend
+from . import backend, cpu
 
 mps = SimpleNamespace(is_available=lambda: False, is_built=lambda: False)
 """Apple's GPUs: not available."""
@@ -64,9 +63,8 @@ set_num_interop_threads = set_num_threads
 
 
 def get_num_threads() -> int:
-    """How many threads BLAS may use: OMP_NUM_THREADS, or the number of cores."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) else os.cpu_count() or 1
+    """How many threads share the work on large arrays: OMP_NUM_THREADS, or the number of cores."""
+    return cpu.threads()
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:

@@ -13,10 +13,10 @@ sum of two others, is added to in place; what a leaf keeps in `.grad` is always 
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,9 +25,7 @@ from . import backend
 from .backend import Array
 from .dtypes import Number, ours
 from .grad_mode import mode, set_grad_enabled
-from .tensor import Tensor, wrap
-
-_serials = itertools.count()
+from .tensor import Tensor, Version, clock, wrap
 
 
 class Op:
@@ -37,6 +35,7 @@ class Op:
 
     A subclass writes
         forward(self, *arrays): the result. Python numbers arrive as they are. What `apply` was given by keyword is on self.
+            NumPy does not warn there: as in torch, 0/0 and overflow just give nan and inf.
         backward(self, g): for each input its gradient, of the input's shape, or None. It may read `self.inputs` (tensors),
             `self.output` (a tensor, where `keeps_output`), `self.saved` (what forward gave to `self.save`), `self.needs(i)`.
     """
@@ -51,6 +50,8 @@ class Op:
     """backward returns its g, or a view of all of it, to the one input: who owned g owns the result."""
     view: ClassVar[bool] = False
     """The result may share memory with the first input."""
+    arithmetic: ClassVar[bool] = False
+    """backward computes with + - * / alone: while nothing is recorded, it gets arrays and makes arrays, with no op for each."""
     label: str = "OpBackward0"
     """How `grad_fn` prints."""
 
@@ -59,12 +60,19 @@ class Op:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     freed: bool = False
+    last: bool = False  # the backward that runs is the last one, which may write into what forward saved
+    bare: bool = False  # backward is running on arrays: so are self.inputs and self.output
+    _inputs: tuple[Any, ...] | None = ()  # these three are None once they are freed
+    _output: tuple[Array, Version] | None
+    _saved: tuple[Any, ...] | None
     retained: weakref.ref[Tensor] | None = None
     backward_hooks: dict[Handle, Callable[[Tensor], Any]] | None = None
 
     def __init_subclass__(cls) -> None:
         if "label" not in cls.__dict__:
             cls.label = f"{cls.__name__}Backward0"
+        if "backward" in cls.__dict__ and "arithmetic" not in cls.__dict__:
+            cls.arithmetic = False  # another backward than that of its base
 
     def forward(self, *arrays: Array) -> Array:
         raise NotImplementedError(f"{type(self).__name__}.forward is not written")
@@ -79,11 +87,14 @@ class Op:
         if params:
             op.__dict__.update(params)
         arrays = [x.array if isinstance(x, Tensor) else x for x in inputs]
+        warnings = backend.warnings.set(backend.SILENT)
         try:
             array = op.forward(*arrays)
         except (TypeError, ValueError, AttributeError):
             backend.namespace(*arrays)  # says so if the reason is that the inputs are on two devices
             raise
+        finally:
+            backend.warnings.reset(warnings)
         y = wrap(array)
         if cls.view and backend.shares_memory(arrays[0], y.array):
             x: Any = inputs[0]
@@ -93,37 +104,42 @@ class Op:
                 y._unseen = True
             y._extent = x._extent
         if mode.recording:
-            recorded = False
-            for x in inputs:
-                if isinstance(x, Tensor):
-                    if x._version is not None and x._epoch != x._version.rewrites:
-                        x.check_history(op.name)
-                    recorded = recorded or x._requires_grad
-            if recorded:
-                op._record(inputs, y)
+            op._record(inputs, y)
         return y
 
     def _record(self, inputs: tuple[Any, ...], y: Tensor) -> None:
-        self.parents = tuple([x.slot if isinstance(x, Tensor) and x._requires_grad else None for x in inputs])
-        self.serial = next(_serials)  # an op is always younger than its inputs
-        self.shape, self.dtype = y.array.shape, y.array.dtype
-        kept = self._kept(tuple([p is not None for p in self.parents]))
-        self._inputs = tuple([x if keep else None for x, keep in zip(inputs, kept, strict=True)])
-        self._versions = _versions(self._inputs)
+        """Be the op that made y, if one of the inputs requires grad."""
+        parents: list[Op | Tensor | None] = []
+        recorded = False
+        for x in inputs:
+            parent = None
+            if isinstance(x, Tensor):
+                if x._version is not None and x._epoch != x._version.rewrites:
+                    x.check_history(self.name)
+                if x._requires_grad:
+                    parent, recorded = x.op or x, True
+            parents.append(parent)
+        if not recorded:
+            return
+        self.parents = tuple(parents)
+        self.serial = next(clock)  # an op is always younger than its inputs
+        array = y.array
+        self.shape, self.dtype = array.shape, array.dtype
+        if self.reads is None:
+            self._inputs = inputs
+        elif any(self.reads):
+            unread = self._unread(tuple([p is not None for p in parents]))
+            self._inputs = tuple([None if i in unread else x for i, x in enumerate(inputs)]) if unread else inputs
         if self.keeps_output:
-            self._output = (y.array, y.version(), y.version().writes)
+            self._output = array, y.version()
         y.op, y._requires_grad = self, True
 
     @classmethod
     @cache
-    def _kept(cls, needs: tuple[bool, ...]) -> tuple[bool, ...]:
-        """Which inputs backward will read, given which of them need a gradient."""
-        if cls.reads is None:
-            return (True,) * len(needs)
-        if not cls.reads:
-            return (False,) * len(needs)
-        read = {j for need, js in zip(needs, cls.reads, strict=True) if need for j in js}
-        return tuple(j in read for j in range(len(needs)))
+    def _unread(cls, needs: tuple[bool, ...]) -> set[int]:
+        """Which inputs backward will not read, given which of them need a gradient."""
+        read = {j for need, js in zip(needs, cls.reads or (), strict=True) if need for j in js}
+        return set(range(len(needs))) - read
 
     @property
     def name(self) -> str:
@@ -131,13 +147,24 @@ class Op:
 
     def gradients(self, g: Tensor) -> Sequence[Tensor | Patch | None]:
         """backward(g), of which there must be one gradient per input."""
-        gxs = self.backward(g)
-        if not isinstance(gxs, tuple | list) or len(gxs) != len(self.parents):
+        gxs = self._on_arrays(g) if self.arithmetic and not mode.recording else self.backward(g)
+        if not isinstance(gxs, (tuple, list)) or len(gxs) != len(self.parents):
             got = f"{len(gxs)}" if isinstance(gxs, tuple | list) else f"a {type(gxs).__name__}"
             raise RuntimeError(
                 f"{self.name}: backward must return a tuple of {len(self.parents)}, one gradient per input, got {got}"
             )
         return gxs
+
+    @backend.quiet
+    def _on_arrays(self, g: Tensor) -> Sequence[Tensor | Patch | None]:
+        self.bare = True
+        try:
+            return [None if gx is None else wrap(gx) for gx in self.backward(g.array)]
+        except TypeError:
+            pass
+        finally:
+            self.bare = False
+        return self.backward(g)  # raises it again, in better words: g is on another device
 
     def needs(self, i: int) -> bool:
         """True if a gradient is wanted for input i."""
@@ -145,20 +172,28 @@ class Op:
 
     @property
     def inputs(self) -> tuple[Any, ...]:
-        """The inputs that `reads` names (None for the others).
+        """The inputs that `reads` names, with None for the others; () if it names none.
 
         Raises:
             RuntimeError: the graph was freed, or an input was changed in place since.
         """
-        self._check(self._inputs, self._versions, "input")
-        return self._inputs
+        inputs = self._unchanged(self._inputs, "input")
+        return tuple([x.array if isinstance(x, Tensor) else x for x in inputs]) if self.bare else inputs
 
     @property
-    def output(self) -> Tensor:
-        """The result as a tensor made by this op, so that it can be differentiated again. Needs `keeps_output`."""
-        array, version, writes = self._output
-        if version.writes != writes:
+    def output(self) -> Any:
+        """The result as a tensor made by this op, so that it can be differentiated again. Needs `keeps_output`.
+
+        Raises:
+            RuntimeError: the graph was freed, or the result was changed in place since.
+        """
+        if self._output is None:
+            raise self._was_freed()
+        array, version = self._output
+        if version.memory.written > self.serial:
             raise self._changed(f"its result of shape {tuple(array.shape)}")
+        if self.bare:
+            return array
         y = wrap(array)
         y.op, y._requires_grad = self, True
         y._version, y._epoch = version, version.rewrites
@@ -166,7 +201,7 @@ class Op:
 
     def save(self, *values: Any) -> None:
         """Keep arrays or tensors for backward: to be called in forward."""
-        self._saved, self._saved_versions = values, _versions(values)
+        self._saved = values
 
     @property
     def saved(self) -> tuple[Any, ...]:
@@ -175,13 +210,15 @@ class Op:
         Raises:
             RuntimeError: the graph was freed, or one of the tensors was changed in place since.
         """
-        self._check(self._saved, self._saved_versions, "index, mask or target")
-        return self._saved
+        return self._unchanged(self._saved, "index, mask or target")
 
-    def _check(self, values: tuple[Any, ...], versions: tuple[int, ...], what: str) -> None:
-        for x, version in zip(values, versions, strict=True):
-            if isinstance(x, Tensor) and x._version is not None and x._version.writes != version:
+    def _unchanged(self, values: tuple[Any, ...] | None, what: str) -> tuple[Any, ...]:
+        if values is None:
+            raise self._was_freed()
+        for x in values:
+            if isinstance(x, Tensor) and x._version is not None and x._version.memory.written > self.serial:
                 raise self._changed(f"its {what} of shape {tuple(x.shape)}")
+        return values
 
     def _changed(self, what: str) -> RuntimeError:
         return RuntimeError(
@@ -190,26 +227,19 @@ class Op:
             f"underscore, or change a clone()"
         )
 
+    def _was_freed(self) -> RuntimeError:
+        return RuntimeError(
+            f"Trying to backward through the graph a second time: what {self.name} saved was freed by the first "
+            f"backward. Pass retain_graph=True to the first one, or compute the loss again"
+        )
+
     def free(self) -> None:
         """Let go of what was kept for backward. An op that keeps nothing still works afterwards, as in torch."""
-        for name in ("_inputs", "_output", "_saved"):
-            self.__dict__.pop(name, None)
+        self._inputs = self._saved = self._output = None
         self.freed = True
-
-    def __getattr__(self, name: str) -> Any:  # only asked for what is not there
-        if self.freed and name in ("_inputs", "_output", "_saved"):
-            raise RuntimeError(
-                f"Trying to backward through the graph a second time: what {self.name} saved was freed by the first "
-                f"backward. Pass retain_graph=True to the first one, or compute the loss again"
-            )
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def __repr__(self) -> str:
         return f"<{self.label}>"
-
-
-def _versions(values: Sequence[Any]) -> tuple[int, ...]:
-    return tuple([x._version.writes if isinstance(x, Tensor) and x._version else 0 for x in values])
 
 
 class Patch:
@@ -243,7 +273,7 @@ Gradient = Tensor | Patch
 
 
 def dense(g: Gradient) -> Tensor:
-    return g.to_dense() if isinstance(g, Patch) else g
+    return g if isinstance(g, Tensor) else g.to_dense()
 
 
 @backend.quiet
@@ -251,8 +281,8 @@ def plus(x: Gradient, y: Gradient, owned: bool) -> Gradient:
     """x + y, in x's memory if that is owned. The result is owned in any case."""
     if mode.recording:
         return dense(x) + dense(y)
-    if isinstance(x, Patch):
-        if not isinstance(y, Patch):
+    if not isinstance(x, Tensor):
+        if isinstance(y, Tensor):
             x, y, owned = y, x, False
         elif (merged := x.merge(y)) is not None:
             return merged
@@ -265,7 +295,6 @@ def plus(x: Gradient, y: Gradient, owned: bool) -> Gradient:
     else:
         x = x if owned else wrap(x.array.copy())
         y.add_into(x.array)
-    x.written()
     return x
 
 
@@ -314,6 +343,9 @@ def _checked(new: Any, g: Any, hook: str) -> Gradient:
     return new
 
 
+_by_serial = attrgetter("serial")
+
+
 def ops_behind(outputs: Iterable[Tensor], targets: set[Op | Tensor] | None) -> list[Op]:
     """The ops that the outputs were computed by, youngest first: every op comes before the ops that made its inputs.
 
@@ -325,7 +357,9 @@ def ops_behind(outputs: Iterable[Tensor], targets: set[Op | Tensor] | None) -> l
         op = stack.pop()
         if op not in seen:
             seen.add(op)
-            stack.extend([p for p in op.parents if isinstance(p, Op)])
+            for p in op.parents:
+                if isinstance(p, Op):
+                    stack.append(p)
     if targets is not None:
         useful = set(targets)
         for op in sorted(seen, key=_by_serial):
@@ -334,10 +368,6 @@ def ops_behind(outputs: Iterable[Tensor], targets: set[Op | Tensor] | None) -> l
             else:
                 useful.add(op)
     return sorted(seen, key=_by_serial, reverse=True)
-
-
-def _by_serial(op: Op) -> int:
-    return op.serial
 
 
 def pull(
@@ -366,14 +396,15 @@ def pull(
                 cotangents.show(op)
             held = cotangents.of[op]
             g = dense(held)
-            mine = op in cotangents.owned or g is not held
-            if op.retained is None and (targets is None or op not in targets):
+            wanted = op.retained is not None or (targets is not None and op in targets)
+            shared = wanted or op.backward_hooks or (g is held and op not in cotangents.owned)
+            fresh = op.fresh or (op.moves and not shared)
+            if not wanted:
                 del cotangents.of[op]
-            else:
-                mine = False
-            fresh = op.fresh or (op.moves and mine)
-            for i, (gx, parent) in enumerate(zip(op.gradients(g), op.parents, strict=True)):
-                if gx is not None and parent is not None:
+            op.last = not retain_graph
+            gxs = op.gradients(g)
+            for i, parent in enumerate(op.parents):
+                if parent is not None and (gx := gxs[i]) is not None:
                     if suspicious:
                         _no_nan(gx, op, i)
                     cotangents.collect(parent, _fitting(gx, parent, op, i), fresh)
@@ -398,14 +429,14 @@ def pull(
 
 def _fitting(gx: Gradient, parent: Op | Tensor, op: Op, i: int) -> Gradient:
     """gx, checked to have its input's shape (nothing is summed or broadcast to fit) and cast to its dtype."""
-    array = parent.array if isinstance(parent, Tensor) else parent
-    if isinstance(gx, Patch):
+    if not isinstance(gx, Tensor):
         return gx
-    if gx.array.shape != array.shape:
+    is_of = parent if isinstance(parent, Op) else parent.array
+    if gx.array.shape != is_of.shape:
         raise RuntimeError(
-            f"{op.name}: backward returned a gradient of shape {gx.array.shape} for input {i} of shape {array.shape}"
+            f"{op.name}: backward returned a gradient of shape {gx.array.shape} for input {i} of shape {is_of.shape}"
         )
-    return gx if gx.array.dtype == array.dtype else gx.to(ours(array.dtype))
+    return gx if gx.array.dtype == is_of.dtype else gx.to(ours(is_of.dtype))
 
 
 def _no_nan(gx: Gradient, op: Op, i: int) -> None:
@@ -422,7 +453,12 @@ def deposit(leaf: Tensor, g: Gradient, in_place: bool = True) -> None:
         g = g.contiguous()
     if in_place and isinstance(leaf._grad, Tensor):
         leaf._grad.writable("accumulating into .grad")
-    leaf._grad = g if leaf._grad is None else plus(leaf._grad, g, owned=in_place)
+    if leaf._grad is None:
+        leaf._grad = g
+    else:
+        leaf._grad = plus(leaf._grad, g, owned=in_place)
+        if isinstance(leaf._grad, Tensor):
+            leaf._grad.written()
 
 
 def backward(

@@ -7,7 +7,7 @@ the memory; the CUDA form, a few lines of C++ given to a decorator, does everyth
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from inspect import signature
 from string import Template
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from . import cpu
 from .backend import KERNEL_OPTIONS, Array, compiled, namespace, quiet
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,18 +24,19 @@ fused_kernels = True
 """False: on a GPU, too, these functions are computed array by array, to compare the two."""
 
 
-def elementwise(cuda: str, into: str = "", **constants: float) -> Callable[[F], F]:
+def elementwise(cuda: str, makes: str = "y", into: str = "", **constants: float) -> Callable[[F], F]:
     """Gives a function of arrays of one dtype, element by element, a CUDA form: on a GPU it is one kernel.
 
     Args:
-        cuda: C++ in the function's parameters, each of the type T, that sets y.
-        into: instead of y, the names of the last parameters, which are changed in place.
+        cuda: C++ in the function's parameters, each of the type T, that sets what the function makes.
+        makes: the names of the results there.
+        into: instead of results, the names of the last parameters, which are changed in place.
         constants: numbers that `cuda` names.
     """
 
     def decorate(f: F) -> F:
         names = [*signature(f).parameters]
-        made = into.split() or ["y"]
+        made = (into or makes).split()
         given = names[: len(names) - len(into.split())]
         body = "".join(f"const T {name} = {value!r};\n" for name, value in constants.items()) + cuda
 
@@ -55,10 +57,12 @@ def elementwise(cuda: str, into: str = "", **constants: float) -> Callable[[F], 
     return decorate
 
 
-def by_rows(cuda: str) -> Callable[[F], F]:
-    """Gives a function of matrices, row by row, a CUDA form: on a GPU it is one kernel, a block of threads for each row.
+def by_rows(cuda: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Has a function of matrices, row by row, computed some rows at a time on the CPU, and on a GPU as one kernel.
 
+    On the CPU, what is computed on the way so stays in a core's cache. On a GPU, a block of threads computes each row.
     All sums are added up in an order that depends on the shapes alone, so the result is the same, bit for bit, every time.
+    The function takes one more argument, `into`: memory that its first result may be written to, the first matrix say.
 
     Args:
         cuda: what goes in and what comes out, in the function's order, as "x[i,j], w[j], bool big -> y[i,j], s[i], c[j]:", and
@@ -69,7 +73,7 @@ def by_rows(cuda: str) -> Callable[[F], F]:
             is the same in every loop and row. SUM(x[j]) and MAX(x[j]) are over all j < size.
     """
 
-    def decorate(f: F) -> F:
+    def decorate(f: Callable[..., Any]) -> Callable[..., Any]:
         header, _, body = cuda.partition(":\n")
         given, made = ([_Parameter.read(p) for p in re.split(r",\s", side)] for side in header.split("->"))
         source = Template(_BY_ROWS).substitute(
@@ -80,8 +84,10 @@ def by_rows(cuda: str) -> Callable[[F], F]:
         )
 
         @wraps(f)
-        def run(*arguments: Any) -> Any:
+        def run(*arguments: Any, into: np.ndarray | None = None) -> Any:
             xp, x = namespace(*arguments), arguments[0]
+            if xp is np and x.size > cpu.BLOCK:
+                return _rows_in_pieces(f, given, made, arguments, into)
             if xp is np or not fused_kernels or not x.size:
                 return f(*arguments)
             dtype = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype
@@ -99,9 +105,41 @@ def by_rows(cuda: str) -> Callable[[F], F]:
             results = [y.astype(x.dtype, copy=False) for y in results]
             return results if len(results) > 1 else results[0]
 
-        return run  # type: ignore[return-value]
+        return run
 
     return decorate
+
+
+def _rows_in_pieces(
+    f: Callable[..., Any], given: list[_Parameter], made: list[_Parameter], arguments: Sequence[Any], into: Any
+) -> Any:
+    """f of matrices (..., size), some rows at a time. What is made for each column is summed up over the pieces."""
+    x = arguments[0]
+    size = x.shape[-1]
+    rows = x.size // size
+    flat = {"i,j": (rows, size), "i": (rows,)}
+    matrices = [a.reshape(flat[p.at]) if p.at in flat else a for p, a in zip(given, arguments, strict=True)]
+    step = 4 * cpu.rows_apiece(size)
+    shapes = {"i,j": x.shape, "i": x.shape[:-1], "j": (-(-rows // step), size)}
+    results: list[Any] = [np.empty(shapes[p.at], x.dtype) for p in made]
+    if into is not None:
+        results[0] = into
+    places = [y.reshape(flat[p.at]) if p.at in flat else y for p, y in zip(made, results, strict=True)]
+
+    def piece(start: int, stop: int) -> None:
+        parts = f(*(a[start:stop] if p.at in flat else a for p, a in zip(given, matrices, strict=True)))
+        for k, part in enumerate(parts if len(made) > 1 else [parts]):
+            if part is None:
+                results[k] = None
+            elif made[k].at in flat:
+                places[k][start:stop] = part
+            else:
+                places[k][start // step] = part
+
+    sums = any(p.at == "j" for p in made)  # which depend on the pieces: these must not depend on the number of threads
+    cpu.in_pieces(piece, rows, size, step=step if sums else None)
+    results = [y.sum(axis=0) if p.at == "j" and y is not None else y for p, y in zip(made, results, strict=True)]
+    return results if len(results) > 1 else results[0]
 
 
 def _kernel_name(f: Callable[..., Any]) -> str:
@@ -171,30 +209,36 @@ extern "C" __global__ void $name($parameters, const long long rows, const long l
 
 # ---------------------------------------------------------------------------------------- functions that NumPy does not have
 
-BLOCK = 16384  # elements, so that what is computed on the way stays in a core's cache
 
-
-def by_blocks(cuda: str, **constants: float) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+def by_blocks(cuda: str, makes: str = "y", **constants: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Has a function of arrays of one shape and dtype, element by element, computed block by block on the CPU.
 
     A formula of ten steps then reads and writes main memory once, not ten times. On a GPU it is one kernel: see elementwise.
     """
 
-    def decorate(f: Callable[..., Array]) -> Callable[..., Array]:
-        on_gpu = elementwise(cuda, "", **constants)(f)
+    def decorate(f: Callable[..., Any]) -> Callable[..., Any]:
+        on_gpu = elementwise(cuda, makes, "", **constants)(f)
 
         @wraps(f)
         @quiet
-        def run(*arrays: Array) -> Array:
-            if arrays[0].dtype == np.float16:  # as torch, by way of float32
-                return run(*(a.astype(np.float32) for a in arrays)).astype(np.float16)
+        def run(*arrays: Array) -> Any:
+            x = arrays[0]
+            if x.dtype == np.float16:  # as torch, by way of float32
+                y = run(*(a.astype(np.float32) for a in arrays))
+                return [part.astype(np.float16) for part in y] if isinstance(y, list | tuple) else y.astype(np.float16)
             if namespace(*arrays) is not np:
                 return on_gpu(*arrays)
             flat = [a.reshape(-1) for a in arrays]
-            y = np.empty(flat[0].shape, flat[0].dtype)
-            for i in range(0, y.size, BLOCK):
-                y[i : i + BLOCK] = f(*(a[i : i + BLOCK] for a in flat))
-            return y.reshape(arrays[0].shape)
+            made = [np.empty(x.shape, x.dtype) for _ in makes.split()]
+            places = [y.reshape(-1) for y in made]
+
+            def piece(start: int, stop: int) -> None:
+                parts = f(*(a[start:stop] for a in flat))
+                for place, part in zip(places, parts if len(made) > 1 else [parts], strict=True):
+                    place[start:stop] = part
+
+            cpu.in_pieces(piece, x.size)
+            return made if len(made) > 1 else made[0]
 
         return run
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -21,8 +20,7 @@ from numpy.typing import DTypeLike
 # ---- options
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     precision: int = 4  # digits after the point
     threshold: float = 1000  # a tensor of more elements shows its corners only
     edgeitems: int = 3  # how far a corner reaches, along each axis
@@ -52,12 +50,12 @@ def set_printoptions(
     global _options
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    _options = replace(PROFILES.get(profile or "", _options), **chosen, sci_mode=sci_mode)
+    _options = PROFILES.get(profile or "", _options)._replace(**chosen, sci_mode=sci_mode)
 
 
 def get_printoptions() -> dict[str, Any]:
     """The options in force, as keywords for `set_printoptions`."""
-    return asdict(_options)
+    return _options._asdict()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ import operator
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,6 @@ class Generator:
     def __init__(self, device: object = "cpu") -> None:
         if str(device).partition(":")[0] != "cpu":
             raise RuntimeError(f"Generator: device must be 'cpu', where all random numbers are drawn; got {device!r}")
-        self._twister = np.random.RandomState(0)
         self.share: tuple[int, int, int] | None = None  # see bernoulli
         self.manual_seed(67280421310721)
 
@@ -69,10 +68,15 @@ class Generator:
         if not -(2**63) <= seed < 2**64:
             raise ValueError(f"manual_seed: seed must be at least -2^63 and less than 2^64, got {seed}")
         self._seed = int(seed) % 2**64
-        self._twister.seed(self._seed % 2**32)
+        if "_twister" in vars(self):
+            self._twister.seed(self._seed % 2**32)
         self._fresh = True  # no word drawn yet; torch's bytes tell this from the end of a round of 624 words
         self._waiting: float | None = None  # the second normal of a pair
         return self
+
+    @cached_property
+    def _twister(self) -> np.random.RandomState:  # made when asked for: importing numpy.random takes a while
+        return np.random.RandomState(self._seed % 2**32)
 
     def seed(self) -> int:
         """Start again from 64 bits of the operating system's entropy, and return them."""
@@ -211,6 +215,8 @@ class Generator:
         workers = min(4, os.cpu_count() or 1, -(-len(out) // _BLOCK))
         if workers == 1:
             return work()
+        from concurrent.futures import ThreadPoolExecutor  # logging and all: a tenth of importing minigrad
+
         with ThreadPoolExecutor(workers) as pool:
             for worker in [pool.submit(work) for _ in range(workers)]:
                 worker.result()
@@ -309,13 +315,51 @@ class Generator:
             raise RuntimeError(f"randperm: n must be at least 0, got {n}")
         if n >= 2**32 // 20:
             raise NotImplementedError(f"randperm: from n = {2**32 // 20} on torch has another method; got {n}")
-        out = np.arange(n)
-        swap = out.data  # a memoryview: reads and writes one element much faster than the array
-        for i in _blocks(np.arange(n - 1)):
-            others = i + self.words(len(i)) % (n - i)
-            for a, b in zip(i.tolist(), others.tolist(), strict=True):
-                swap[a], swap[b] = swap[b], swap[a]
+        out, start = np.arange(n), 0
+        while start < n - 1:  # blocks small against what is left, so that few exchanges of one meet
+            i = np.arange(start, min(start + min(max((n - start) // 8, 2048), 8192), n - 1))
+            _exchange(out, start, i + self.words(len(i)) % (n - i))
+            start += len(i)
         return out
+
+    def skip(self, n: int) -> None:
+        """Draw n words that nobody needs."""
+        for start in range(0, n, _BLOCK):
+            self.words(min(_BLOCK, n - start))
+
+
+def _exchange(out: NDArray[np.int64], start: int, others: NDArray[np.int64]) -> None:
+    """For k = 0, 1, … exchange out[start + k] and out[others[k]], others[k] >= start + k: all at once.
+
+    Two exchanges meet where both have the same other place, or where one's other place is the next one's own.
+    """
+    steps, stop = np.arange(len(others)), start + len(others)
+    own, found = out[start:stop].copy(), out[others]
+    out[others] = steps
+    winner = out[others]
+    meets = winner != steps
+    meets[winner[meets]] = True
+    meet = np.flatnonzero(meets)
+    meet = meet[np.argsort(others[meet], kind="stable")]
+    same = others[meet[1:]] == others[meet[:-1]]
+    former, latter = meet[:-1][same], meet[1:][same]
+    last = np.ones(len(steps), bool)  # at its other place
+    last[former] = False
+    source = (
+        steps.copy()
+    )  # the step whose own element has come to this step's own place before it: itself, or one before
+    inside = np.flatnonzero(last & (others < stop))
+    source[others[inside] - start] = inside
+    itself = others[latter] == latter + start
+    source[latter[itself]] = former[itself]
+    while (source != (further := source[source])).any():
+        source = further
+    own = own[source]
+    found[latter] = own[former]
+    out[others] = own
+    latter = latter[last[latter]]
+    out[others[latter]] = own[latter]
+    out[start:stop] = found
 
 
 # ------------------------------------------------------------------------------------------------- arguments and results

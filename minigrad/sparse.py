@@ -68,7 +68,7 @@ class RowSparse(Patch):
         return backend.device_of(self.rows)
 
     def summed(self) -> RowSparse:
-        """The same gradient with each id once, in no particular order."""
+        """The same gradient with each id once, ids ascending."""
         if self.unique:
             return self
         index, rows = backend.coalesce(self.index, self.rows, self.shape[0])
@@ -81,7 +81,7 @@ class RowSparse(Patch):
 
     def add_into(self, buffer: Array) -> None:
         g = self.summed()
-        buffer[g.index] += g.rows  # no id repeats, so nothing is lost
+        backend.add_to_rows(buffer, g.index, g.rows)
 
     def to_dense(self) -> Tensor:
         g = self.summed()
@@ -102,9 +102,7 @@ class RowSparse(Patch):
 
     def coalesce(self) -> RowSparse:
         """The same gradient with each id once, ids ascending (torch.Tensor.coalesce)."""
-        g = self.summed()
-        order = g.index.argsort()
-        return RowSparse(g.index[order], g.rows[order], self.shape, self.visible, unique=True)
+        return self.summed()
 
     def is_coalesced(self) -> bool:
         return self.unique or len(self.index) < 2

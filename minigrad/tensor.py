@@ -5,6 +5,7 @@ What a tensor is and how its memory is written stand here; the methods that are 
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -26,17 +27,18 @@ else:
         """The methods that are ops: methods.py fills this class when minigrad is imported, and type checkers read it there."""
 
 
-class Memory:
-    """A piece of memory: how often it was written in place. What an op saved before is not what it would find now.
+clock = itertools.count(1)
+"""Tells which came first: an op, or a change in place of what it saved."""
 
-    Through `.data`, it may also be written without being counted.
+
+class Memory:
+    """A piece of memory: when it was last written in place, if ever. What an op saved before is not what it would find now.
+
+    Through `.data`, it may also be written without being noticed.
     """
 
-    __slots__ = ("uncounted", "writes")
-
-    def __init__(self, writes: int = 0) -> None:
-        self.writes = writes
-        self.uncounted = False
+    written = 0
+    unnoticed = False
 
 
 class Version:
@@ -45,15 +47,10 @@ class Version:
     After a rewrite, the ops that made the others no longer describe what the memory holds.
     """
 
-    __slots__ = ("memory", "rewrites")
+    rewrites = 0
 
-    def __init__(self, memory: Memory | None = None) -> None:
-        self.memory = memory or Memory()
-        self.rewrites = 0
-
-    @property
-    def writes(self) -> int:
-        return self.memory.writes
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
 
     def detached(self) -> Version:
         """For tensors that share the memory, but not the history."""
@@ -74,11 +71,13 @@ class Tensor(TensorMethods):
     op: Op | None = None
     _requires_grad: bool = False
     _grad: Any = None  # Tensor, Patch or None
-    _version: Version | None = None  # None is version 0, until somebody shares or writes the memory
+    _version: Version | None = None  # None until somebody shares or writes the memory
     _epoch: int = 0  # the version's `rewrites` that self.op describes
     backward_hooks: dict[Any, Any] | None = None
     accumulated_hooks: dict[Any, Any] | None = None
-    _extent: Any = None  # of ids that were copied to a GPU: their extent, and the version's `writes` that it holds for
+    _extent: Any = (
+        None  # of ids that were copied to a GPU: their extent, and the `written` of the memory that it holds for
+    )
     _unseen: bool = False  # a view, made while nothing was recorded, of a tensor that requires grad: it has no history
 
     def __init__(self, data: Any = (), *more: int, dtype: Any = None, device: Any = None, requires_grad: bool = False):
@@ -292,7 +291,7 @@ class Tensor(TensorMethods):
     @property
     def data(self) -> Tensor:
         """The same memory without history. Writes to it go unseen by backward, by design: prefer no_grad and in-place methods."""
-        self.version().memory.uncounted = True
+        self.version().memory.unnoticed = True
         return wrap(self.array)
 
     @data.setter
@@ -315,28 +314,28 @@ class Tensor(TensorMethods):
     def version(self) -> Version:
         """The version of this tensor's memory, shared with its views."""
         if self._version is None:
-            self._version = Version()
+            self._version = Version(Memory())
         return self._version
 
     def replace(self, array: Array) -> None:
         """Let this tensor stand for another array; ops that saved the old one will notice."""
-        before = self.version().writes
         self.array = array
-        self._version = Version(Memory(before + 1))
-        self._epoch = 0
+        self._version, self._epoch = None, 0
+        self.written()
 
     def extent(self) -> tuple[int, int] | None:
         """The smallest and the largest of these integers, or None where they are only known on a GPU."""
         if self._extent is not None:
-            known, writes = self._extent
+            known, written = self._extent
             memory = self.version().memory
-            if memory.writes == writes and not memory.uncounted:
+            if memory.written == written and not memory.unnoticed:
                 return known
         return backend.extent(self.array)
 
     def written(self) -> None:
         """Say that this tensor's memory was written: ops that saved it before will refuse to run backward."""
-        self.version().memory.writes += 1
+        version = self._version or self.version()
+        version.memory.written = next(clock)
 
     def before_write(self, what: str) -> Tensor:
         """What an in-place op reads in place of this tensor: its values and history, but not this object (no cycle).

@@ -72,8 +72,8 @@ MISTAKES = [
     Mistake(
         "sum(where=)",
         "fused/attention.py",
-        "total = p.sum(axis=-1, keepdims=True)",
-        "total = p.sum(axis=-1, keepdims=True, where=p > 0)",
+        "total = y.sum(axis=-1, keepdims=True)",
+        "total = y.sum(axis=-1, keepdims=True, where=y > 0)",
         f"{V}[F.scaled_dot_product_attention(q, k, v)]",
     ),
     Mistake(
@@ -399,7 +399,7 @@ MISTAKES = [
         "nn/positions.py",
         "arange(start, length, device=x.device)",
         "arange(start, length)",
-        "test_cuda.py::test_a_gpt_trains_as_on_the_cpu",
+        "test_cuda.py::test_learned_positions_are_looked_up_where_the_vectors_are",
     ),
     Mistake(
         "a mask on the default device",

@@ -43,7 +43,36 @@ def python(code: str, path: Path | None = None) -> Any:
 
 # ------------------------------------------------------------------------------------------------------- what import costs
 
-HEAVY = ["cupy", "cupyx", "torch", "tiktoken", "hypothesis", "pytest"]
+HEAVY = [
+    *(
+        "cupy",
+        "cupyx",
+        "torch",
+        "tiktoken",
+        "hypothesis",
+        "pytest",
+        "safetensors",
+        "tqdm",
+        "mpi4py",
+        "matplotlib",
+        "scipy",
+    ),
+    *("multiprocessing", "urllib.request", "gzip", "minigrad.testing", "minigrad.explain", "minigrad.distributed"),
+]
+CAN_WAIT = [  # until they are used
+    *(
+        "numpy.random",
+        "concurrent.futures",
+        "logging",
+        "pathlib",
+        "urllib",
+        "hashlib",
+        "dataclasses",
+        "difflib",
+        "zlib",
+    ),
+    *("minigrad.data", "minigrad.checkpoint", "minigrad.utils"),
+]
 
 
 @pytest.mark.parametrize(
@@ -52,6 +81,23 @@ HEAVY = ["cupy", "cupyx", "torch", "tiktoken", "hypothesis", "pytest"]
 def test_importing_and_using_minigrad_imports_no_heavy_package(use: str) -> None:
     code = f"import sys, json, minigrad as mg\n{use}\nprint(json.dumps([n for n in {HEAVY} if n in sys.modules]))"
     assert python(code) == []
+
+
+def test_importing_minigrad_imports_what_it_needs_and_numpy() -> None:
+    """Older NumPys import some of it themselves."""
+    code = "import sys, json, numpy; before = {*sys.modules}; import minigrad; new = {*sys.modules} - before; "
+    assert python(code + f"print(json.dumps([name for name in {HEAVY + CAN_WAIT} if name in new]))") == []
+
+
+def test_rooms_and_names_that_can_wait_are_there_when_asked_for() -> None:
+    code = """
+import json, sys, minigrad as mg
+assert {"data", "distributed", "utils", "load", "save"} <= set(dir(mg)) and "minigrad.data" not in sys.modules
+assert mg.data.DataLoader is mg.utils.data.DataLoader and mg.load is mg.checkpoint.load is vars(mg)["load"]
+from minigrad import *
+print(json.dumps([distributed.get_world_size(), save.__name__]))
+"""
+    assert python(code) == [1, "save"]
 
 
 def test_an_installed_cupy_is_not_touched_before_someone_asks_for_it(tmp_path: Path) -> None:
@@ -496,8 +542,9 @@ def test_every_file_says_what_it_is_for() -> None:
 
 def test_the_public_names_are_listed():
     """__all__, which editors and type checkers read, is what `import minigrad` offers; another name gets a hint."""
-    here = {name for name, value in vars(mg).items() if not name.startswith("_") and name != "annotations"}
+    here = {name for name in dir(mg) if not name.startswith("_") and name != "annotations"}
     rooms = {path.stem for path in PACKAGE.iterdir()} - set(mg.__all__)
+    assert all(hasattr(mg, name) for name in here)  # also those that are imported only now
     assert here - rooms - {"TYPE_CHECKING"} == set(mg.__all__)
     with pytest.raises(AttributeError, match="'transpos': did you mean transpose"):
         _ = mg.transpos

@@ -73,6 +73,14 @@ class Training:
 # ---------------------------------------------------------------------------------------------------- the CPU's numbers
 
 
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_learned_positions_are_looked_up_where_the_vectors_are(where: str) -> None:
+    layer = mg.nn.positions.LearnedPositions(5, 4).to(where)
+    y = layer.embed(mg.ones(2, 3, 4, device=where))
+    assert y.device.type == where
+    np.testing.assert_array_equal(y.detach().cpu().numpy()[1], 1 + layer.weight.detach().cpu().numpy()[:3])
+
+
 def test_a_gpt_trains_as_on_the_cpu() -> None:
     """Weights and dropout are drawn on the host for both, so the losses differ by roundings alone."""
     config = GPTConfig(vocab_size=61, context_length=8, emb_dim=16, n_heads=2, n_layers=2, drop_rate=0.1)

@@ -37,7 +37,7 @@ KNOWN: dict[str, dict[str, str]] = {
     "ops/elementwise.py": {"np.log": "of a Python number"},
     "ops/sorting.py": {f"np.{f}": "of ranks, which are computed on the host" for f in ("floor", "ceil", "rint")},
 }
-HOST = ("random.py", "testing/")  # the random stream is drawn on the host, and results are compared there
+HOST = ("cpu.py", "random.py", "testing/")  # the random stream is drawn on the host, and results are compared there
 
 
 class Lint(ast.NodeVisitor):

@@ -529,6 +529,66 @@ def test_the_short_cut_never_passes_by_a_subclass(placed):
         assert [x.tolist() for x in next(iter(DataLoader(dataset)))] == [[[-1, -2, -3]], [[-2, -3, -4]]]
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 8, 64, 100, 201])
+@pytest.mark.parametrize("order", ["shuffle", "in order", "longer", "replacement"])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_reading_ahead_changes_neither_batches_nor_the_random_stream(monkeypatch, batch_size, order, drop_last):
+    """torch's batches, and after each of them torch's generators; pieces of the order end within batches."""
+    monkeypatch.setattr(minigrad.data.samplers, "_PIECE", 70)
+    tokens = list(range(403))
+    samples = [(torch.tensor(tokens[i : i + 4]), torch.tensor(tokens[i + 1 : i + 5])) for i in range(0, 399, 2)]
+    seen = []
+    for L, dataset in ((minigrad, WindowDataset(tokens, 4, 2)), (torch, samples)):
+        L.manual_seed(5)
+        generator = L.Generator().manual_seed(6)
+        more = {"longer": (False, 450), "replacement": (True, 450)}.get(order)
+        options = {"sampler": L.utils.data.RandomSampler(dataset, *more, generator)} if more else {}
+        options |= {"shuffle": True} if order == "shuffle" else {}
+        loader = L.utils.data.DataLoader(dataset, batch_size, drop_last=drop_last, generator=generator, **options)
+        assert L is torch or loader._reads_ahead()
+        seen.append([])
+        for _ in range(2):
+            for x, y in loader:
+                seen[-1].append(
+                    (
+                        x.tolist(),
+                        y.tolist(),
+                        [bytes(bytearray(g.get_state())) for g in (generator, L.default_generator)],
+                    )
+                )
+            seen[-1].append([bytes(bytearray(g.get_state())) for g in (generator, L.default_generator)])
+    assert len(samples) == len(dataset) == 200
+    assert seen[0] == seen[1]
+
+
+def test_batches_that_are_read_together_are_of_each_their_own(placed):
+    """Contiguous, of one offset and no memory in common: what is written to one is seen nowhere else."""
+    tokens = placed(range(300))
+    batches = list(DataLoader(WindowDataset(tokens, 4, 1), 3))
+    arrays = [x.numpy() for batch in batches for x in batch]
+    assert all(x.is_contiguous() and x.dtype == minigrad.int64 for batch in batches for x in batch)
+    before = [array.copy() for array in arrays]
+    for i, array in enumerate(arrays):
+        array[...] = -1
+        np.testing.assert_array_equal(
+            np.concatenate(arrays[i + 1 :] or [array]), np.concatenate(before[i + 1 :] or [array])
+        )
+    assert [int(t) for t in tokens] == list(range(300))
+
+
+def test_a_subclass_that_collates_otherwise_is_not_read_ahead():
+    class Ones(WindowDataset):
+        def collated(self, indices):
+            return len(indices)
+
+    class Same(WindowDataset):
+        pass
+
+    assert Ones.arrays is None and list(DataLoader(Ones(list(range(9)), 2, 1), 3)) == [3, 3, 1]
+    assert DataLoader(Same(list(range(9)), 2, 1))._reads_ahead()
+    assert not DataLoader(Same(list(range(9)), 2, 1), sampler=[0, 1])._reads_ahead()
+
+
 def test_datasets_of_ones_own():
     class TorchSquares(torch.utils.data.Dataset):
         __init__, __len__, __getitem__ = Squares.__init__, Squares.__len__, Squares.__getitem__

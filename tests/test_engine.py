@@ -1859,3 +1859,82 @@ def test_a_number_leaves_as_pythons() -> None:
     assert round(x[0, 0].item(), 2) == 0.12 and json.dumps([x[0, 1].item(), i.item()]) == "[2.5, 1]"
     assert {i.item(): "one"}[1] == "one" and f"{x[0, 1]:.2f}" == "2.50" and math.sqrt(mg.tensor(4.0)) == 2
     assert type(x.sum().item()) is float and type(i.item()) is int and type((i > 0).item()) is bool
+
+
+# ----------------------------------------------------------------------------------- what the short ways must not change
+
+
+def test_what_a_hook_has_seen_is_not_written_later() -> None:
+    """A reshape's gradient moves on to its input, where more is added: not in the memory that a hook may have kept."""
+    w, kept = mg.ones(2, 2, requires_grad=True), []
+    x = w * 2.0
+    later = x * 3.0  # older than the reshape, so its part of the gradient comes second
+    y = x.reshape(4)
+    y.register_hook(kept.append)
+    ((y * mg.arange(4.0)) * 5.0).sum().backward(retain_graph=True)
+    alone = numpy_of(kept.pop())
+    ((y * mg.arange(4.0)) * 5.0 + later.reshape(4)).sum().backward()
+    assert numpy_of(kept[0]).tolist() == alone.tolist() == [0.0, 5.0, 10.0, 15.0]
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, y: x - y,
+        lambda x, y: x * y,
+        lambda x, y: x / y,
+        lambda x, y: 2.5 / x - y / 3 + x * 0.1 - (-y),
+        lambda x, y: mg.add(x, y, alpha=0.3),
+        lambda x, y: x.exp() + y.log() + y.sqrt() + y.rsqrt() + x.tanh() + y.sigmoid() + x.reciprocal(),
+    ],
+    ids=["sub", "mul", "div", "numbers", "alpha", "functions"],
+)
+@pytest.mark.parametrize("shape", [(3,), ()], ids=["1-d", "0-d"])
+@pytest.mark.parametrize("kind", [mg.float16, mg.float32, mg.float64], ids=lambda d: d.name)
+def test_a_backward_on_arrays_gives_what_its_ops_give(f: Any, shape: tuple[int, ...], kind: Any) -> None:
+    """To the last bit and in the same type: ops run where create_graph=True records them, arrays where it does not."""
+    rng = np.random.default_rng(3)
+    x, y, g = (mg.tensor(rng.uniform(0.5, 2.0, shape), dtype=kind) for _ in range(3))
+    x.requires_grad = y.requires_grad = True
+    arrays = mg.autograd.grad(f(x, y), [x, y], g)
+    ops = mg.autograd.grad(f(x, y), [x, y], g, create_graph=True)
+    for a, b in zip(arrays, ops, strict=True):
+        assert a.dtype == b.dtype == kind and a.shape == b.shape == shape
+        assert numpy_of(a).tobytes() == numpy_of(b.detach()).tobytes()
+        assert a.op is None
+
+
+def test_another_backward_on_top_of_an_arithmetic_one_gets_tensors() -> None:
+    class Twice(type((mg.ones(1, requires_grad=True) * 2).op)):  # Mul
+        def backward(self, g):
+            gx, _ = super().backward(g)
+            return mg.where(gx > 0, gx * 2, gx), None
+
+    x = mg.tensor([1.0, -1.0], requires_grad=True)
+    Twice.apply(x, mg.tensor([3.0, -3.0])).sum().backward()
+    assert x.grad.tolist() == [6.0, -3.0]
+
+
+def test_numpy_warns_as_before_outside_ops_and_in_hooks() -> None:
+    """An op silences NumPy while it runs, and not a moment longer, whether it fails or not."""
+    seen = []
+    x = mg.tensor([1e30, 0.0], requires_grad=True)
+    with np.errstate(all="raise"):
+        y = (x * 1e30).tanh() / x * x  # overflow, and 0 / 0
+        y.register_hook(lambda g: seen.append(np.geterr()["over"]))
+        y.backward(mg.ones_like(y))
+        with pytest.raises(RuntimeError):
+            x @ mg.ones(3)
+        assert set(np.geterr().values()) == {"raise"} and seen == ["raise"]
+        with pytest.raises(FloatingPointError):
+            np.float32(1e30) * np.float32(1e30)
+
+
+def test_a_product_of_two_leaves_in_one_memory_has_two_gradients():
+    x = mg.tensor([1.0, -2.0], requires_grad=True)
+    y = x.detach().requires_grad_()
+    (x * y).sum().backward()
+    assert x.grad.tolist() == y.grad.tolist() == [1.0, -2.0]
+    x.grad = None
+    (x * x).sum().backward()
+    assert x.grad.tolist() == [2.0, -4.0]

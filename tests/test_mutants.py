@@ -153,6 +153,8 @@ def stale(right):
 
     def output(op):
         y = right.fget(op)
+        if not isinstance(y, mg.Tensor):  # backward runs on arrays
+            return first.setdefault(y.shape, y)
         y.array = first.setdefault(y.array.shape, y.array)
         return y
 
@@ -333,8 +335,8 @@ MUTANTS = [
     Mutant(
         "gelu by tanh is taken for the exact one",
         fused.GELUTanh,
-        "step",
-        lambda right: vars(fused.GELU)["step"],
+        "let_through",
+        lambda right: vars(fused.GELU)["let_through"],
         [oracle(lambda lib, x: lib.nn.functional.gelu(x, approximate="tanh"), X, exact=False, rtol=1e-7)],
     ),
     Mutant(
@@ -526,7 +528,7 @@ MUTANTS = [
         core.Cotangents,
         "collect",
         last_one_wins,
-        [oracle(lambda lib, x, y: x * y + x.exp()), program("v3 = w1 * w1", BACKWARD)],
+        [oracle(lambda lib, x, y: x * y + x.exp()), program("v3 = w1 * (w1 + 1)", BACKWARD)],
     ),
     Mutant(
         "backward replaces .grad",

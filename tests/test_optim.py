@@ -287,10 +287,10 @@ def test_no_array_of_the_tables_size_beyond_the_moments(
     name: str, options: dict[str, Any], sparse: bool, tables: float
 ) -> None:
     """`tables`: how many arrays of the table's size the first step may make, to keep them; 0: a later step, which makes none."""
-    rows, dim = 200_000, 16
+    rows, dim = 1_000_000, 16
     table = mg.nn.Embedding.from_pretrained(mg.zeros(rows, dim), freeze=False, sparse=sparse)
     optimizer = getattr(mg.optim, name)(table.parameters(), **options)
-    run = one_step(table, optimizer, mg.tensor(np.arange(0, rows, 997)), mg.ones(201, dim))
+    run = one_step(table, optimizer, mg.tensor(np.arange(0, rows, 997)), mg.ones(1004, dim))
     if not tables:
         run()
     size = rows * dim * 4

@@ -226,6 +226,20 @@ LARGE = [
 ]
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
+def test_exchanges_that_meet_are_done_one_after_another(seed: int, n: int, near: int) -> None:
+    rng = np.random.default_rng(seed)
+    start = int(rng.integers(0, n))
+    i = np.arange(start, rng.integers(start, n + 1))
+    others = np.minimum(i + rng.integers(0, near, len(i)), n - 1)
+    out = rng.permutation(n)
+    one_by_one = out.tolist()
+    for a, b in zip(i.tolist(), others.tolist(), strict=True):
+        one_by_one[a], one_by_one[b] = one_by_one[b], one_by_one[a]
+    mrandom._exchange(out, start, others)
+    assert out.tolist() == one_by_one
+
+
 @pytest.mark.parametrize("call", LARGE, ids=str)
 def test_large(call: Call) -> None:
     check([call, integers(3, "int32")], *generators(7))

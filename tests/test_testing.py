@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import CPU
-from hypothesis import Phase, find, given, settings
+from hypothesis import Phase, assume, find, given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -614,6 +614,8 @@ LAST = {
     order=st.sampled_from([1, 2]),
 )
 def test_gradcheck_never_accuses_a_smooth_composition(first, names, last, x, order):
+    assume(first <= 1 or names.count("bounded exp") < 3)  # slopes of slopes that no step size follows
+
     def f(x):
         x = first * x
         for name in names:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+
 from ..random import Generator, default_generator
 from ..tensor import Tensor
 
@@ -16,15 +18,20 @@ from ..tensor import Tensor
 class Dataset:
     """Samples by number (torch.utils.data.Dataset): a subclass writes `__getitem__(i)` and `__len__()`.
 
-    Where one read can fetch a whole batch, it may write `collated(indices)` too: what default_collate would return.
+    Where one read can fetch a whole batch, it may write `collated(indices)` too: what default_collate would return. And
+    where it can fetch several batches, `arrays(indices)`: the arrays of that, from whose rows a loader makes batches.
     """
 
     collated: Callable[[list[int]], Any] | None = None
+    arrays: Callable[[np.ndarray], tuple[np.ndarray, ...]] | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "__getitem__" in vars(cls) and "collated" not in vars(cls):
-            cls.collated = None  # an inherited shortcut would pass by the new __getitem__
+        own = vars(cls)  # an inherited shortcut would pass by them
+        if "__getitem__" in own and "collated" not in own:
+            cls.collated = None
+        if ("__getitem__" in own or "collated" in own) and "arrays" not in own:
+            cls.arrays = None
 
     def __class_getitem__(cls, _: Any) -> Any:  # Dataset[tuple[Tensor, Tensor]], as annotations write it
         return cls

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,29 @@ from ..backend import to_numpy
 from ..ops.creation import as_tensor
 from ..random import Generator, default_generator
 
+_PIECE = 1 << 16  # indices: as Python ints all of them would take four times the memory of their array, or more
+
+
+def _in_pieces(order: np.ndarray) -> Iterator[np.ndarray]:
+    return (order[i : i + _PIECE] for i in range(0, len(order), _PIECE))
+
+
+def _integers(pieces: Iterable[np.ndarray]) -> Iterator[int]:
+    return chain.from_iterable(piece.tolist() for piece in pieces)
+
 
 class Sampler:
-    """Base of the samplers (torch.utils.data.Sampler): a subclass writes `__iter__()`, which yields indices."""
+    """Base of the samplers (torch.utils.data.Sampler): a subclass writes `__iter__()`, which yields indices.
+
+    A sampler that knows its order beforehand may have `pieces()` too: the same indices, many at a time, as int64 arrays.
+    """
+
+    pieces: Callable[[], Iterator[np.ndarray]] | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__iter__" in vars(cls) and "pieces" not in vars(cls):
+            cls.pieces = None  # an inherited shortcut would pass by the new __iter__
 
     def __init__(self, data_source: Any = None):
         pass
@@ -37,6 +57,10 @@ class SequentialSampler(Sampler):
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self.data_source)))
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        n = len(self.data_source)
+        return (np.arange(i, min(i + _PIECE, n)) for i in range(0, n, _PIECE))
 
     def __len__(self) -> int:
         return len(self.data_source)
@@ -74,16 +98,22 @@ class RandomSampler(Sampler):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
+        return _integers(self.pieces())
+
+    def pieces(self) -> Iterator[np.ndarray]:
         n, generator = len(self.data_source), self.generator
         if generator is None:
             generator = Generator().manual_seed(int(default_generator.random((), dtype=np.int64)))
         if self.replacement:
             for start in range(0, self.num_samples + 1, 32):
-                yield from generator.randint(0, n, min(32, self.num_samples - start)).tolist()
+                yield generator.randint(0, n, min(32, self.num_samples - start))
             return
         for _ in range(self.num_samples // n):
-            yield from generator.randperm(n).tolist()
-        yield from generator.randperm(n).tolist()[: self.num_samples % n]  # drawn also where none of it is used
+            yield from _in_pieces(generator.randperm(n))
+        if rest := self.num_samples % n:
+            yield from _in_pieces(generator.randperm(n)[:rest])
+        elif self.generator is not None:
+            generator.skip(n - 1)  # torch shuffles once more, for none of it
 
     def __len__(self) -> int:
         return self.num_samples
@@ -96,7 +126,8 @@ class SubsetRandomSampler(Sampler):
         self.indices, self.generator = indices, generator
 
     def __iter__(self) -> Iterator[int]:
-        yield from (self.indices[i] for i in (self.generator or default_generator).randperm(len(self.indices)).tolist())
+        order = (self.generator or default_generator).randperm(len(self.indices))
+        yield from (self.indices[i] for i in _integers(_in_pieces(order)))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -165,13 +196,13 @@ class DistributedSampler(Sampler):
         self.total_size = self.num_samples * replicas
 
     def __iter__(self) -> Iterator[int]:
+        return _integers(self.pieces())
+
+    def pieces(self) -> Iterator[np.ndarray]:
         n = len(self.dataset)
         order = Generator().manual_seed(self.seed + self.epoch).randperm(n) if self.shuffle else np.arange(n)
         order = np.resize(order, self.total_size)[self.rank :: self.num_replicas]  # the first ones again, or not all
-        for some in np.array_split(
-            order, -(-len(order) // 65536) or 1
-        ):  # whose list of ints would be ten times as large
-            yield from some.tolist()
+        return _in_pieces(order)
 
     def __len__(self) -> int:
         return self.num_samples
@@ -201,6 +232,17 @@ class BatchSampler(Sampler):
             if len(batch) < self.batch_size and self.drop_last:
                 return
             yield batch
+
+    def several(self, size: int) -> Iterator[np.ndarray]:
+        """The same indices, some batches at a time: arrays of `size` (a multiple of batch_size) or fewer, of whole batches."""
+        rest = np.empty(0, np.int64)
+        for piece in self.sampler.pieces():  # type: ignore[attr-defined]
+            piece = np.concatenate([rest, piece]) if len(rest) else piece
+            whole = len(piece) - len(piece) % self.batch_size
+            yield from (piece[i : min(i + size, whole)] for i in range(0, whole, size))
+            rest = piece[whole:]
+        if len(rest) and not self.drop_last:
+            yield rest
 
     def __len__(self) -> int:
         full, rest = divmod(len(self.sampler), self.batch_size)  # type: ignore[arg-type]

@@ -78,14 +78,18 @@ class WindowDataset(Dataset):
         return len(self.windows)
 
     def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
-        rows = self.windows[index]
-        inputs, targets = rows[..., :-1].astype(np.int64), rows[..., 1:].astype(np.int64)
-        if self.end_of_text is not None:
-            inputs[inputs == IGNORED] = self.end_of_text
+        inputs, targets = WindowDataset.arrays(self, index)
         return from_numpy(inputs), from_numpy(targets)
 
     def collated(self, indices: list[int]) -> list[Tensor]:
         return list(self[indices])
+
+    def arrays(self, index: Any) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.windows[index]
+        inputs, targets = rows[..., :-1].astype(np.int64), rows[..., 1:].astype(np.int64)
+        if self.end_of_text is not None:
+            inputs[inputs == IGNORED] = self.end_of_text
+        return inputs, targets
 
     def report(self) -> Report:
         """Which tokens the windows miss: some at the ends, and those between windows where stride > max_length."""

@@ -17,13 +17,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import backend
 from ..data.samplers import DistributedSampler
 from ..grad_mode import no_grad
+from ..names import missing
 from ..nn.module import Module
 from ..ops.creation import from_numpy
 from ..tensor import Tensor
@@ -191,3 +192,7 @@ class DistributedDataParallel(Module):
             yield
         finally:
             self.require_backward_grad_sync = before
+
+
+if not TYPE_CHECKING:
+    __getattr__ = missing(__name__)

@@ -17,12 +17,12 @@ from typing import Any
 from .. import printing
 from ..autograd import Call
 from ..backend import to_numpy
-from ..core import Handle, Op, Patch, _serials, ops_behind
+from ..core import Handle, Op, Patch, ops_behind
 from ..dtypes import default_float, ours
 from ..files import replacing
 from ..nn.module import Module, Parameter
 from ..sparse import RowSparse
-from ..tensor import Tensor
+from ..tensor import Tensor, clock
 from .boxes import Group, clean, svg_of, width
 
 SMALL = 32
@@ -115,13 +115,13 @@ class watch:
         paths = {module: path for path, module in self.module.named_modules()}
 
         def begin(module: Module, args: Any) -> None:
-            running.append((paths[module], next(_serials)))
+            running.append((paths[module], next(clock)))
 
         def end(module: Module, args: Any, result: Any) -> None:
             path, first = running.pop()
             while path != paths[module]:  # its forward raised, and somebody caught that
                 path, first = running.pop()
-            self.spans.append((path, first, next(_serials)))
+            self.spans.append((path, first, next(clock)))
 
         self._handles: list[Handle] = []
         for module in paths:
@@ -266,10 +266,10 @@ def _values(y: Tensor, ops: list[Op], names: Mapping[Tensor, str]) -> dict[Op, A
             see(x.op, x.array)
     for op in ops:
         had = op.__dict__  # not op.inputs, which refuses where one of them was changed
-        for p, x, version in zip(op.parents, had.get("_inputs", ()), had.get("_versions", ()), strict=False):
-            if isinstance(x, Tensor) and (x._version is None or x._version.writes == version):
+        for p, x in zip(op.parents, had.get("_inputs") or (), strict=False):
+            if isinstance(x, Tensor) and (x._version is None or x._version.memory.written < op.serial):
                 see(p, x.array)
-        if "_output" in had and had["_output"][1].writes == had["_output"][2]:
+        if had.get("_output") and had["_output"][1].memory.written < op.serial:
             see(op, had["_output"][0])
         if op.retained is not None and (keeper := op.retained()) is not None and _current(keeper):
             see(op, keeper.array)
@@ -299,12 +299,11 @@ def _node(slot: Op | Tensor, order: dict[Op | Tensor, int], names: Mapping[Tenso
         facts["grad"] = _gradient(holder._grad)
     if isinstance(slot, Op):
         had = slot.__dict__
-        kept = zip(had.get("_saved", ()), had.get("_saved_versions", ()), strict=False)
-        for x, version in kept:
+        for x in had.get("_saved") or ():
             if (
                 isinstance(x, Tensor)
                 and x.array.dtype.kind in "iu"
-                and (not x._version or x._version.writes == version)
+                and (not x._version or x._version.memory.written < slot.serial)
             ):
                 facts["ids"] = _numbers(x.array) if x.array.size <= SMALL else _shape(x.array)
     return node

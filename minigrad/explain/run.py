@@ -218,7 +218,7 @@ LINES: dict[str, list[Any]] = {  # panel: whose source it shows
     "gather": [Gather.forward, backend.gather],
     "positions": [LearnedPositions.embed, add_positions, BroadcastTo],
     "loss": [CrossEntropy],
-    "backward": [Embedding.backward, RowSparse.summed, backend.coalesce, backend._coalesce_by_loop, SumTo],
+    "backward": [Embedding.backward, RowSparse.summed, backend.coalesce, SumTo],
     "product": [one_hot, MatMul],
     "sgd": [SGD.update],
 }

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ..backend import Array, namespace, quiet
-from ..kernels import by_blocks, elementwise, erf
+from ..backend import Array, namespace
+from ..kernels import by_blocks, erf
 from ..ops import functions
 from ..ops.activation import floats
 from ..ops.elementwise import sigmoid, tanh
@@ -18,14 +18,13 @@ from .base import Fused
 class Gated(Fused):
     """y = x c(x); gx = g (c + x c')"""
 
-    step: ClassVar[Any]  # c of x
+    let_through: ClassVar[Any]  # y and c of x
     pull: ClassVar[Any]  # gx of x, c and g
 
-    @quiet
     def forward(self, x: Array) -> Array:
-        c = self.step(x)
+        y, c = self.let_through(x)
         self.save(c)
-        return x * c
+        return y
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
         (x,), (c,) = self.inputs, self.saved
@@ -48,12 +47,12 @@ def gelu_tanh_definition(x: Tensor) -> Tensor:
 ROOT, CUBE = math.sqrt(2 / math.pi), 0.044715
 
 
-@elementwise("y = (1 + erf(x * ROOT_HALF)) / 2", ROOT_HALF=math.sqrt(0.5))
-def _normal_cdf(x: Array) -> Array:
+@by_blocks("c = (1 + erf(x * ROOT_HALF)) / 2; y = x * c", makes="y c", ROOT_HALF=math.sqrt(0.5))
+def _gelu(x: Array) -> tuple[Array, Array]:
     c = erf(x * math.sqrt(0.5))
     c += 1
     c *= 0.5
-    return c
+    return x * c, c
 
 
 @by_blocks("y = g * (c + x * exp(x * x / -2) * DENSITY)", DENSITY=ROOT / 2)
@@ -69,8 +68,8 @@ def _gelu_gradient(x: Array, c: Array, g: Array) -> Array:
     return gx
 
 
-@by_blocks("y = (1 + tanh(x * (ROOT + x * x * CUBE))) / 2", ROOT=ROOT, CUBE=ROOT * CUBE)
-def _tanh_step(x: Array) -> Array:
+@by_blocks("c = (1 + tanh(x * (ROOT + x * x * CUBE))) / 2; y = x * c", makes="y c", ROOT=ROOT, CUBE=ROOT * CUBE)
+def _gelu_tanh(x: Array) -> tuple[Array, Array]:
     c = x * x
     c *= ROOT * CUBE
     c += ROOT
@@ -78,7 +77,7 @@ def _tanh_step(x: Array) -> Array:
     namespace(x).tanh(c, out=c)
     c += 1
     c *= 0.5
-    return c
+    return x * c, c
 
 
 @by_blocks("y = (1 + x * (SLOPE + x * x * CUBE) * (1 - c)) * c * g", SLOPE=2 * ROOT, CUBE=6 * ROOT * CUBE)
@@ -100,7 +99,7 @@ class GELU(Gated):
 
     label = "GeluBackward0"
     definition = staticmethod(gelu_definition)
-    step, pull = staticmethod(_normal_cdf), staticmethod(_gelu_gradient)
+    let_through, pull = staticmethod(_gelu), staticmethod(_gelu_gradient)
 
 
 class GELUTanh(Gated):
@@ -108,7 +107,7 @@ class GELUTanh(Gated):
 
     label = "GeluBackward0"
     definition = staticmethod(gelu_tanh_definition)
-    step, pull = staticmethod(_tanh_step), staticmethod(_gelu_tanh_gradient)
+    let_through, pull = staticmethod(_gelu_tanh), staticmethod(_gelu_tanh_gradient)
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
@@ -134,12 +133,13 @@ def silu_definition(x: Tensor) -> Tensor:
     return x * sigmoid(x)
 
 
-@by_blocks("y = 1 / (1 + exp(-x))")
-def _sigmoid(x: Array) -> Array:
+@by_blocks("c = 1 / (1 + exp(-x)); y = x * c", makes="y c")
+def _silu(x: Array) -> tuple[Array, Array]:
     c = -x
     namespace(x).exp(c, out=c)
     c += 1
-    return namespace(x).reciprocal(c, out=c)
+    namespace(x).reciprocal(c, out=c)
+    return x * c, c
 
 
 @by_blocks("y = (1 + x * (1 - c)) * c * g")
@@ -158,7 +158,7 @@ class SiLU(Gated):
 
     label = "SiluBackward0"
     definition = staticmethod(silu_definition)
-    step, pull = staticmethod(_sigmoid), staticmethod(_silu_gradient)
+    let_through, pull = staticmethod(_silu), staticmethod(_silu_gradient)
 
 
 def silu(input: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, namespace, quiet
+from ..backend import Array, namespace
+from ..kernels import by_rows
 from ..ops.elementwise import exp
 from ..ops.linalg import matmul
 from ..ops.reduction import sum
@@ -13,6 +14,7 @@ from ..ops.selection import masked_fill
 from ..ops.shape import matrix_transpose, named
 from ..tensor import Tensor, wrap
 from .base import Fused
+from .softmax import softmax_gradient
 
 
 def attention_definition(
@@ -34,15 +36,29 @@ def _peak(s: Array) -> Array:
     return peak
 
 
+@by_rows("""
+    x[i,j] -> y[i,j]:
+    const T m = MAX(x[j]), peak = m < 0 && isinf(m) ? 0 : m, total = SUM(exp(x[j] - peak));
+    EACH y[j] = exp(x[j] - peak) / (total == 0 ? 1 : total);
+""")
+def softmax_or_zeros(x: Array) -> Array:
+    """softmax over the last axis, and zeros where there is nothing but -∞."""
+    y = x - _peak(x)
+    namespace(x).exp(y, out=y)
+    total = y.sum(axis=-1, keepdims=True)
+    namespace(x).copyto(total, 1, where=total == 0)
+    y /= total
+    return y
+
+
 class Attention(Fused):
     """y = w v, w = p keep, p = softmax(s), s = scale q kᵀ + bias, -∞ where hidden
 
-    gv = wᵀ g; gs = p (keep (g vᵀ) - g·y); gq = scale gs k; gk = scale gsᵀ q; gbias = gs. Of the (L, S) matrices only p is kept.
+    gv = wᵀ g; gp = keep (g vᵀ); gs = p (gp - Σ gp p); gq = scale gs k; gk = scale gsᵀ q; gbias = gs. Of the (L, S) matrices only p is kept.
     """
 
     label = "UnsafeViewBackward0"
     definition = staticmethod(attention_definition)
-    keeps_output = True
     scale: float
     hidden: Array | None
     keep: Array | None
@@ -51,7 +67,6 @@ class Attention(Fused):
         _, hidden, keep = self.saved
         return {"scale": self.scale, "hidden": hidden, "keep": keep}
 
-    @quiet
     def forward(self, q: Array, k: Array, v: Array, bias: Array | None) -> Array:
         hidden, keep = self.__dict__.pop("hidden"), self.__dict__.pop("keep")
         xp = namespace(q, k, v, bias, hidden, keep)
@@ -60,11 +75,7 @@ class Attention(Fused):
             p += bias
         if hidden is not None:
             xp.copyto(p, p.dtype.type(-float("inf")), where=hidden)
-        p -= _peak(p)
-        xp.exp(p, out=p)
-        total = p.sum(axis=-1, keepdims=True)
-        xp.copyto(total, 1, where=total == 0)
-        p /= total
+        p = softmax_or_zeros(p, into=p)
         self.save(p, hidden, keep)
         return (p if keep is None else p * keep) @ v
 
@@ -77,8 +88,7 @@ class Attention(Fused):
             gs = g @ v.array.swapaxes(-1, -2)
             if keep is not None:
                 gs *= keep
-            gs -= (g * self.output.array).sum(axis=-1, keepdims=True)
-            gs *= p
+            gs = softmax_gradient(p, gs, into=gs)
             gq = (gs @ k.array) * self.scale if self.needs(0) else None
             gk = gs.swapaxes(-1, -2) @ (q.array * self.scale) if self.needs(1) else None
             gbias = gs if self.needs(3) else None

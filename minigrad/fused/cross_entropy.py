@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import Array, asarray, namespace, quiet, zero_where
+from ..backend import Array, asarray, namespace, zero_where
 from ..kernels import by_rows
 from ..ops.indexing import Index, array_of, check_range, gather
 from ..ops.reduction import mean, sum
@@ -64,7 +64,8 @@ def _cross_entropy_gradient(y: Array, target: Array, weight: Array, g: Array) ->
 class CrossEntropy(Fused):
     """Lᵢ = -wᵢ ln softmax(logitsᵢ)[targetᵢ]; glogitsᵢ = gᵢ wᵢ (softmax(logitsᵢ) - one_hot(targetᵢ))
 
-    The softmax that forward computes is kept, and is the gradient but for the targets: no one-hot matrix is ever made.
+    The softmax that forward computes is kept, and is the gradient but for the targets: no one-hot matrix is ever made, and
+    in the last backward no other matrix either.
     """
 
     definition = staticmethod(cross_entropy_definition)
@@ -76,7 +77,6 @@ class CrossEntropy(Fused):
         _, target, weight, _ = self.saved
         return {"target": target, "weight": weight}
 
-    @quiet
     def forward(self, logits: Array) -> Array:
         target, weight = self.__dict__.pop("target"), self.__dict__.pop("weight")
         watched = self.__dict__.pop("watched", None)
@@ -86,7 +86,7 @@ class CrossEntropy(Fused):
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
         y, target, weight, _ = self.saved
-        return (_cross_entropy_gradient(y, array_of(target), weight, g),)
+        return (_cross_entropy_gradient(y, array_of(target), weight, g, into=y if self.last else None),)
 
 
 def cross_entropy(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..backend import Array, namespace, quiet
+from ..backend import Array, namespace
 from ..grad_mode import no_grad
 from ..kernels import by_rows
 from ..ops.convert import cast
@@ -97,7 +97,6 @@ class LayerNorm(Fused):
     def params(self) -> dict[str, Any]:
         return {"eps": self.eps}
 
-    @quiet
     def forward(self, x: Array, weight: Array | None, bias: Array | None) -> Array:
         y, n, r = _normalized(x, weight, bias, self.eps, self.centers)
         self.save(n, r)

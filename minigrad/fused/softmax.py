@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..backend import Array, namespace, quiet
+from ..backend import Array, namespace
 from ..core import Op
 from ..dtypes import as_numpy
 from ..kernels import by_rows
@@ -50,7 +50,7 @@ def _softmax(x: Array) -> Array:
     const T mean = SUM(g[j] * y[j]);
     EACH gx[j] = g[j] * y[j] - y[j] * mean;
 """)
-def _softmax_gradient(y: Array, g: Array) -> Array:
+def softmax_gradient(y: Array, g: Array) -> Array:
     gx = g * y
     gx -= y * gx.sum(axis=-1, keepdims=True)
     return gx
@@ -84,12 +84,11 @@ class Softmax(Fused):
     reads = ()
     keeps_output = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return _softmax(x)
 
     def fast_backward(self, g: Array) -> Sequence[Array]:
-        return (_softmax_gradient(self.output.array, g),)
+        return (softmax_gradient(self.output.array, g),)
 
     def recorded_backward(self, g: Tensor) -> Sequence[Tensor]:  # through the output, which may itself be asked for
         y = self.output
@@ -104,7 +103,6 @@ class LogSoftmax(Fused):
     reads = ()
     keeps_output = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return _log_softmax(x)
 

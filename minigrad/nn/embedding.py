@@ -86,6 +86,11 @@ class Embedding(_Table):
             input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
         )
 
+    def only_looks_up(self) -> bool:
+        """True if calling this module does nothing but look rows up: no option changes that, and no hook."""
+        options = self.padding_idx, self.max_norm, self.scale_grad_by_freq, self.sparse
+        return options == (None, None, False, False) and not (self._hooks or self._pre_hooks)
+
     @classmethod
     def from_pretrained(
         cls,

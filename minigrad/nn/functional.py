@@ -51,7 +51,7 @@ from ..ops.creation import empty_like, ones_like, zeros_like
 from ..ops.einsum import einsum
 from ..ops.elementwise import sigmoid, tanh
 from ..ops.indexing import Gather, array_of, checked, flat, getitem, index_select, scatter_add, scatter_add_rows
-from ..ops.linalg import matmul
+from ..ops.linalg import Linear, matmul
 from ..ops.reduction import argmax, norm, sum
 from ..ops.reduction import max as largest
 from ..ops.selection import clamp, masked_fill
@@ -328,6 +328,13 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: input {tuple(input.shape)} and weight {tuple(weight.shape)}: mat1 and mat2 shapes cannot be multiplied, "
             f"the last size of the input is {input.array.shape[-1]} and in_features is {weight.array.shape[1]}"
         )
+    parameters = [weight] if bias is None else [weight, bias]
+    plain = all(isinstance(p, Tensor) and p.array.dtype == input.array.dtype for p in parameters)
+    if plain and input.ndim > 1 and weight.ndim == 2 and (bias is None or bias.array.shape == weight.array.shape[:1]):
+        y = Linear.apply(input, weight, bias)
+        if bias is None:
+            return named("Mm" if input.ndim == 2 else "UnsafeView", y)
+        return named("Addmm" if input.ndim == 2 else "View" if input.is_contiguous() else "Add", y)
     y = matmul(input, matrix_transpose(weight) if weight.ndim == 2 else weight)
     if bias is None:
         return named("Squeeze", y, variant=4) if input.ndim == 1 else y

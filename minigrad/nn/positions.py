@@ -33,7 +33,7 @@ import numpy as np
 from ..dtypes import int64, uint8
 from ..ops.creation import arange, empty, ones, tensor
 from ..ops.linalg import matmul
-from ..ops.positions import LAYOUTS, relative_shift, relative_unshift, rotate
+from ..ops.positions import LAYOUTS, gather_and_add, relative_shift, relative_unshift, rotate
 from ..ops.selection import masked_fill, tril
 from ..ops.shape import broadcast_to, matrix_transpose
 from ..tensor import Tensor
@@ -203,13 +203,17 @@ class LearnedPositions(Embedding, Positions):
             ValueError: a sequence that ends beyond context_length, or x of another width.
             TypeError: x is not floating point, say ids.
         """
-        length, context = start + _length(x), self.num_embeddings
-        if length > context:
+        length = start + _length(x)
+        self.check_length(length)
+        return add_positions(x, self(arange(start, length, device=x.device)))
+
+    def check_length(self, length: int) -> None:
+        """Raise ValueError for a sequence that ends beyond context_length."""
+        if length > (context := self.num_embeddings):
             raise ValueError(
                 f"sequence length {length} > context_length {context} (the position table has {context} rows); "
                 f"crop the input or build a bigger table"
             )
-        return add_positions(x, self(arange(start, length, device=x.device)))
 
 
 SINUSOID_LAYOUTS = ("interleaved", "halves", "tensor2tensor")
@@ -320,7 +324,12 @@ class TokenAndPositionEmbedding(Module):
             raise ValueError(
                 "TokenAndPositionEmbedding: ids must be (T,) or (B, T), got a single id without a sequence axis"
             )
-        return self.position.embed(self.token(ids), start)
+        token, position = self.token, self.position
+        if type(position) is LearnedPositions and position.only_looks_up() and token.only_looks_up():
+            position.check_length(end := start + ids.shape[-1])
+            whole = start == 0 and end == position.num_embeddings
+            return gather_and_add(token.weight, ids, position.weight if whole else position.weight[start:end])
+        return position.embed(token(ids), start)
 
 
 # --------------------------------------------------------------------------------------------- queries and keys, rotated

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..backend import Array, namespace, quiet
+from ..backend import Array, namespace
 from ..core import Op
 from ..dtypes import Number
 from ..kernels import by_blocks
@@ -38,7 +38,6 @@ class LeakyRelu(Op):
     fresh = True
     slope: float
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return namespace(x).where(x > 0, x, x * self.slope)
 
@@ -60,7 +59,6 @@ class Elu(Op):
     scale: float
     rate: float
 
-    @quiet
     def forward(self, x: Array) -> Array:
         xp = namespace(x)
         low = xp.expm1(xp.minimum(x, 0) * self.rate) * (self.alpha * self.scale)
@@ -103,7 +101,6 @@ class Softplus(Op):
     beta: Number
     threshold: Number
 
-    @quiet
     def forward(self, x: Array) -> Array:
         xp = namespace(x)
         scaled = x * self.beta

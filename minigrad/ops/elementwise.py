@@ -13,7 +13,7 @@ from ..dtypes import Number, result_type
 from ..tensor import Tensor, wrap
 from .convert import Gradients, cast, floating
 from .operands import Operand, apply_binary, number_or_tensor, operands
-from .selection import eq, ge, le, logical_and, where
+from .selection import MaskedFill, eq, ge, logical_and, where
 from .shape import named
 
 # ------------------------------------------------------------------------------------------------------------ arithmetic
@@ -24,7 +24,6 @@ class Add(Op):
 
     reads = ((), ())
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         return x + y
 
@@ -36,8 +35,8 @@ class Sub(Op):
     """z = x - y"""
 
     reads = ((), ())
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         return x - y
 
@@ -64,6 +63,7 @@ class AddScaled(Op):
     """z = x + αy, as by a fused multiply-add; gx = g, gy = αg"""
 
     reads = ((), ())
+    arithmetic = True
     alpha: Number
 
     def forward(self, x: Array, y: Array) -> Array:
@@ -78,13 +78,15 @@ class Mul(Op):
 
     reads = ((1,), (0,))
     fresh = True
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         return x * y
 
     def backward(self, g: Tensor) -> Gradients:
         x, y = self.inputs
+        if x is y and self.parents[0] is self.parents[1]:  # a square, where both gradients are the same
+            return (g * x) * 2, None
         return g * y if self.needs(0) else None, g * x if self.needs(1) else None
 
 
@@ -93,8 +95,8 @@ class Div(Op):
 
     reads = ((1,), (0, 1))
     fresh = True
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         return x / y
 
@@ -109,8 +111,8 @@ class Reciprocal(Op):
     reads = ()
     keeps_output = True
     fresh = True
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return 1 / x
 
@@ -124,7 +126,6 @@ class Pow(Op):
 
     fresh = True
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         if isinstance(y, int | float) and x.dtype != np.float16:  # as in torch; NumPy does likewise for 2, 1/2 and -1
             if y == 3:
@@ -153,6 +154,7 @@ class Neg(Op):
 
     reads = ()
     fresh = True
+    arithmetic = True
 
     def forward(self, x: Array) -> Array:
         return -x
@@ -163,7 +165,7 @@ class Neg(Op):
 
 def add(x: Operand, y: Operand, *, alpha: Number = 1) -> Tensor:
     """x + alpha y, broadcast (torch.add)."""
-    return apply_binary(Add, "add", x, y) if alpha == 1 else _add_scaled("add", x, y, alpha)
+    return Add.apply(*operands("add", x, y)) if alpha == 1 else _add_scaled("add", x, y, alpha)
 
 
 def _add_scaled(name: str, x: Operand, y: Operand, alpha: Number) -> Tensor:
@@ -174,25 +176,26 @@ def _add_scaled(name: str, x: Operand, y: Operand, alpha: Number) -> Tensor:
 
 
 def _refuse_bool(name: str, *xs: Operand) -> None:
-    if any(x.array.dtype == bool if isinstance(x, Tensor) else isinstance(x, bool) for x in xs):
-        raise RuntimeError(f"{name}: the `-` operator with bools is not supported: use `~`, `^` or .int()")
+    for x in xs:
+        if x.array.dtype.kind == "b" if isinstance(x, Tensor) else isinstance(x, bool):
+            raise RuntimeError(f"{name}: the `-` operator with bools is not supported: use `~`, `^` or .int()")
 
 
 def sub(x: Operand, y: Operand, *, alpha: Number = 1) -> Tensor:
     """x - alpha y, broadcast (torch.sub)."""
     _refuse_bool("sub", x, y)
-    return apply_binary(Sub, "sub", x, y) if alpha == 1 else _add_scaled("sub", x, y, -alpha)
+    return Sub.apply(*operands("sub", x, y)) if alpha == 1 else _add_scaled("sub", x, y, -alpha)
 
 
 def mul(x: Operand, y: Operand) -> Tensor:
     """x y, element by element, broadcast (torch.mul)."""
-    return apply_binary(Mul, "mul", x, y)
+    return Mul.apply(*operands("mul", x, y))
 
 
 def div(x: Operand, y: Operand, *, rounding_mode: str | None = None) -> Tensor:
     """x / y, broadcast (torch.div). Integers divide to floats, unless rounding_mode is "floor" or "trunc"."""
     if rounding_mode is None:
-        return apply_binary(Div, "div", x, y, as_float=True)
+        return Div.apply(*operands("div", x, y, as_float=True))
     if rounding_mode not in ("floor", "trunc"):
         raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found {rounding_mode!r}"
@@ -225,7 +228,6 @@ def floor_divide(x: Operand, y: Operand) -> Tensor:
 class Remainder(Op):
     """z = x - y ⌊x / y⌋; gx = g, gy = -g ⌊x / y⌋"""
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         xp = namespace(x, y)
         z = xp.remainder(x, y)
@@ -290,8 +292,8 @@ class Exp(Op):
     reads = ()
     keeps_output = True
     fresh = True
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return namespace(x).exp(x)
 
@@ -303,8 +305,8 @@ class Log(Op):
     """y = ln x; gx = g / x"""
 
     fresh = True
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return namespace(x).log(x)
 
@@ -319,8 +321,8 @@ class Sqrt(Op):
     reads = ()
     keeps_output = True
     fresh = True
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return namespace(x).sqrt(x)
 
@@ -334,8 +336,8 @@ class Rsqrt(Op):
     reads = ()
     keeps_output = True
     fresh = True
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return 1 / namespace(x).sqrt(x)
 
@@ -350,8 +352,8 @@ class Tanh(Op):
     reads = ()
     keeps_output = True
     fresh = True
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return namespace(x).tanh(x)
 
@@ -366,8 +368,8 @@ class Sigmoid(Op):
     reads = ()
     keeps_output = True
     fresh = True
+    arithmetic = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return 1 / (1 + namespace(x).exp(-x))
 
@@ -381,7 +383,6 @@ class Sin(Op):
 
     fresh = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return namespace(x).sin(x)
 
@@ -395,7 +396,6 @@ class Cos(Op):
 
     fresh = True
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return namespace(x).cos(x)
 
@@ -428,7 +428,7 @@ class Relu(Op):
         return namespace(x).maximum(0, x)  # of two zeros NumPy takes the second, as torch takes x
 
     def backward(self, g: Tensor) -> Gradients:
-        return (where(le(self.output, 0), 0.0, g),)  # so that the gradient at nan is g
+        return (MaskedFill.apply(g, mask=wrap(self.output.array <= 0), value=0),)  # so that the gradient at nan is g
 
 
 abs_ = abs  # the builtin, under the function that takes its name
@@ -481,7 +481,7 @@ def abs(x: Tensor) -> Tensor:
 
 def relu(x: Tensor) -> Tensor:
     """max(x, 0) (torch.relu)."""
-    if x.array.dtype == bool:
+    if x.array.dtype.kind == "b":
         raise RuntimeError("relu is not implemented for bools")
     return Relu.apply(x)
 

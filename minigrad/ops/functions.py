@@ -29,7 +29,6 @@ class Function(Op):
     f: Callable[[Array], Array]
     slope: Callable[[Any], Any]
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return self.f(x)
 
@@ -124,7 +123,6 @@ class Atan2(Op):
 
     fresh = True
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         return namespace(x, y).arctan2(x, y)
 
@@ -140,7 +138,6 @@ class LogAddExp(Op):
 
     fresh = True
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         return namespace(x, y).logaddexp(x, y)
 
@@ -155,7 +152,6 @@ class Hypot(Op):
     keeps_output = True
     fresh = True
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         return namespace(x, y).hypot(x, y)
 
@@ -188,7 +184,6 @@ class Fmin(Fmax):
 class Fmod(Op):
     """z = x - y trunc(x / y); gx = g, gy = -g trunc(x / y)"""
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         return namespace(x, y).fmod(x, y)
 
@@ -261,7 +256,6 @@ class Lerp(Op):
     reads = ((2,), (2,), (0, 1))
     fresh = True
 
-    @quiet
     def forward(self, x: Array, y: Array, w: Array) -> Array:
         d = y - x
         if isinstance(w, int | float):

@@ -56,11 +56,15 @@ class Gather(Op):
         return backend.gather(table, array_of(index))
 
     def backward(self, g: Tensor) -> Sequence[Tensor | Patch]:
-        (index,), width = self.saved, self.table_shape[1:]
-        n = array_of(index).size
-        if mode.recording or not backend.keeps_rows(g.array):
-            return (scatter_add_rows(Reshape.apply(g, to=(n, *width)), flat(index), self.table_shape[0]),)
-        return (RowSparse(array_of(index).reshape(-1), g.array.reshape(n, *width), self.table_shape),)
+        return (rows_at(g, self.saved[0], self.table_shape),)
+
+
+def rows_at(g: Tensor, index: Index, shape: Sequence[int]) -> Tensor | Patch:
+    """The gradient of a table (V, ...) of which rows were looked up: the scatter-add of g, or g's rows with their ids."""
+    rows = Reshape.apply(g, to=(array_of(index).size, *shape[1:]))
+    if mode.recording or not backend.keeps_rows(g.array):
+        return scatter_add_rows(rows, flat(index), shape[0])
+    return RowSparse(array_of(index).reshape(-1), rows.array, shape)
 
 
 class ScatterAdd(Op):

@@ -7,14 +7,14 @@ from math import prod
 
 import numpy as np
 
-from ..backend import Array, is_array, quiet
+from ..backend import Array, is_array
 from ..core import Op
 from ..dtypes import Number, result_type
 from ..tensor import Tensor, wrap
 from .convert import cast
 from .elementwise import add, mul, sub
 from .reduction import norm, sum
-from .shape import Reshape, broadcast_shapes, broadcast_to, matrix_transpose, named, reshape, unsqueeze
+from .shape import Reshape, SumTo, broadcast_shapes, broadcast_to, matrix_transpose, named, reshape, unsqueeze
 
 
 class MatMul(Op):
@@ -24,7 +24,6 @@ class MatMul(Op):
     fresh = True
     label = "MmBackward0"
 
-    @quiet
     def forward(self, x: Array, y: Array) -> Array:
         self.transposed = [z.strides[-2] < z.strides[-1] for z in (x, y)]
         return x @ y
@@ -40,6 +39,32 @@ def _product(x: Tensor, y: Tensor, transposed: bool) -> Tensor:
     if transposed:
         return matrix_transpose(MatMul.apply(matrix_transpose(y), matrix_transpose(x)))
     return MatMul.apply(x, y)
+
+
+class Linear(Op):
+    """y = x Wᵀ + b over the last axis of x; gx = g W, gW = gᵀ x, gb = Σ g, with the leading axes taken as one."""
+
+    reads = ((1,), (0,), ())
+    fresh = True
+    label = "AddmmBackward0"
+
+    def forward(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        y = x.reshape(prod(x.shape[:-1]), x.shape[-1]) @ weight.T
+        if bias is not None:
+            y += bias
+        return y.reshape(*x.shape[:-1], len(weight))
+
+    def backward(self, g: Tensor) -> Sequence[Tensor | None]:
+        x, weight, _ = self.inputs
+        shape = g.array.shape
+        rows = Reshape.apply(g, to=(prod(shape[:-1]), shape[-1]))
+        gx = gweight = None
+        if self.needs(0):
+            gx = Reshape.apply(MatMul.apply(rows, weight), to=(*shape[:-1], weight.array.shape[1]))
+        if self.needs(1):
+            columns = Reshape.apply(x, to=(rows.array.shape[0], x.array.shape[-1]))
+            gweight = MatMul.apply(matrix_transpose(rows), columns)
+        return gx, gweight, SumTo.apply(rows, to=shape[-1:]) if self.needs(2) else None
 
 
 def matmul(x: Tensor, y: Tensor) -> Tensor:

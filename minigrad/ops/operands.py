@@ -27,6 +27,14 @@ def operands(name: str, x: Operand, y: Operand, as_float: bool = False) -> tuple
         TypeError: neither a tensor nor a number.
         RuntimeError: the shapes do not broadcast.
     """
+    tensor: Any
+    tensor, other = (x, y) if isinstance(x, Tensor) else (y, x)
+    if isinstance(other, Tensor):
+        a, b = tensor.array, other.array
+        if a.dtype is b.dtype and a.shape == b.shape and (not as_float or a.dtype.kind == "f"):
+            return x, y  # the common case needs no preparation
+    elif isinstance(tensor, Tensor) and tensor.array.dtype.kind == "f" and type(other) in (float, int):
+        return x, y
     foreign = backend.is_array(x) or backend.is_array(y)
     x, y = number_or_tensor(name, x), number_or_tensor(name, y)
     dtype = result_type(x, y)
@@ -67,9 +75,4 @@ def number_or_tensor(name: str, x: Any) -> Operand:
 
 
 def apply_binary(op: type[Op], name: str, x: Operand, y: Operand, as_float: bool = False) -> Tensor:
-    if isinstance(x, Tensor) and x.array.dtype.kind == "f":  # the common cases need no preparation
-        if type(y) is float or type(y) is int:
-            return op.apply(x, y)
-        if isinstance(y, Tensor) and y.array.dtype == x.array.dtype and y.array.shape == x.array.shape:
-            return op.apply(x, y)
     return op.apply(*operands(name, x, y, as_float))

@@ -1,15 +1,47 @@
-"""What positions do to arrays besides adding: the relative shift, and rotation by pairs. Each is linear, with its transpose."""
+"""What positions do to arrays: adding to looked-up rows, the relative shift, and rotation by pairs. Each is linear, with its transpose."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..backend import Array, namespace, quiet
-from ..core import Op
+import numpy as np
+
+from .. import backend, cpu
+from ..backend import Array, namespace
+from ..core import Op, Patch
 from ..tensor import Tensor
-from .indexing import Index, array_of
+from .indexing import Index, array_of, checked, rows_at
+from .shape import SumTo
 
 LAYOUTS = ("halves", "interleaved")
+
+
+class GatherAndAdd(Op):
+    """y[..., t, :] = table[index[..., t]] + positions[t]; gtable is rows: g at index; gpositions = Σ g over the batch."""
+
+    reads = ((), ())
+    label = "AddBackward0"
+    index: Index
+
+    def forward(self, table: Array, positions: Array) -> Array:
+        index = self.__dict__.pop("index")
+        self.save(index)
+        self.shapes, ids = (table.shape, positions.shape), array_of(index)
+        if namespace(table, positions) is not np:
+            return backend.gather(table, ids) + positions
+        return cpu.gather_and_add(table, ids, positions)
+
+    def backward(self, g: Tensor) -> Sequence[Tensor | Patch | None]:
+        (index,), (table, positions) = self.saved, self.shapes
+        return (
+            rows_at(g, index, table) if self.needs(0) else None,
+            SumTo.apply(g, to=positions) if self.needs(1) else None,
+        )
+
+
+def gather_and_add(table: Tensor, index: Tensor, positions: Tensor) -> Tensor:
+    """Rows of a table (V, D) by ids (..., T), plus positions (T, D): (..., T, D). Raises as `embedding` for the ids."""
+    return GatherAndAdd.apply(table, positions, index=checked(index, table.array.shape, "embedding", from_end=False))
 
 
 class RelativeShift(Op):
@@ -90,7 +122,6 @@ class Rotate(Op):
     sin: Index
     layout: str
 
-    @quiet
     def forward(self, x: Array) -> Array:
         angles = self.__dict__.pop("cos"), self.__dict__.pop("sin")
         self.save(*angles)

@@ -40,7 +40,6 @@ class Sum(Op):
     keepdim: bool
     count: float = 1
 
-    @quiet
     def forward(self, x: Array) -> Array:
         self.back = x.shape
         wide = np.dtype(np.float32) if x.dtype == np.float16 else x.dtype  # as torch, half precision by way of float32
@@ -319,7 +318,6 @@ class CumSum(Op):
     label = "CumsumBackward0"
     axis: int
 
-    @quiet
     def forward(self, x: Array) -> Array:
         y = x.cumsum(self.axis, dtype=np.float64 if x.dtype.kind == "f" else x.dtype)
         return (y + 0).astype(x.dtype)  # 0 + (-0) is 0, as in a sum that starts from zero
@@ -338,7 +336,6 @@ class CumProd(Op):
     label = "CumprodBackward0"
     axis: int
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return x.cumprod(self.axis, dtype=np.float64 if x.dtype.kind == "f" else x.dtype).astype(x.dtype)
 
@@ -387,7 +384,6 @@ class Prod(Op):
     fresh = True
     axis: int
 
-    @quiet
     def forward(self, x: Array) -> Array:
         return x.prod(axis=self.axis, dtype=x.dtype, keepdims=True)
 

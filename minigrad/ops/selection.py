@@ -69,7 +69,6 @@ class MaskedFill(Op):
     mask: Tensor
     value: Number
 
-    @quiet
     def forward(self, x: Array) -> Array:
         mask = self.__dict__.pop("mask")
         self.save(mask)
@@ -147,7 +146,6 @@ class Clamp(Op):
     low: Number | None
     high: Number | None
 
-    @quiet
     def forward(self, x: Array) -> Array:
         xp = namespace(x)
         y = xp.empty_like(x)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..backend import Array, namespace, quiet
+from ..backend import Array, namespace
 from ..core import Op
 from ..tensor import Tensor
 from .shape import Shape
@@ -46,7 +46,6 @@ class OverlapAdd(Op):
     stride: Shape
     dilation: Shape
 
-    @quiet
     def forward(self, y: Array) -> Array:
         out = namespace(y).zeros(self.to, dtype=y.dtype)
         counts = y.shape[y.ndim - len(self.size) :]

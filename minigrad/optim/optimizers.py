@@ -11,22 +11,20 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from ..backend import Array, namespace, quiet
+from .. import cpu
+from ..backend import Array, add_to_rows, namespace, quiet
 from ..core import Handle
 from ..grad_mode import enable_grad, no_grad
 from ..kernels import elementwise
 from ..ops.creation import zeros_like
 from ..sparse import RowSparse
 from ..tensor import Tensor, wrap
-
-Blocks = Iterator[tuple[Any, Array]]
-_BLOCK = 1 << 15  # elements: what fits into a core's cache
 
 
 def with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -258,30 +256,24 @@ def counted(state: dict[str, Any]) -> float:
     return steps
 
 
-def blocks(g: Tensor | RowSparse) -> Blocks:
-    """A gradient in pieces of some rows each: (which rows, the gradient there). Rows that a RowSparse lacks are zeros."""
-    shape = g.shape
-    width = int(np.prod(shape[1:]))
-    step = max(1, _BLOCK // max(width, 1))
-    if isinstance(g, Tensor):
-        if namespace(g.array) is not np or g.numel() <= 2 * _BLOCK or g.ndim == 0:
-            yield ..., g.array
-            return
-        for start in range(0, shape[0], step):
-            yield slice(start, start + step), g.array[start : start + step]
-        return
-    if namespace(g.rows) is not np:
-        yield ..., g.to_dense().array
-        return
-    g = g.coalesce()
-    buffer = np.empty((step, *shape[1:]), dtype=g.rows.dtype)
-    starts = range(0, shape[0], step)
-    cuts = np.searchsorted(g.index, [*starts, shape[0]])
-    for start, low, high in zip(starts, cuts[:-1], cuts[1:], strict=True):
-        piece = buffer[: min(step, shape[0] - start)]
-        piece[...] = 0
-        piece[g.index[low:high] - start] = g.rows[low:high]
-        yield slice(start, start + len(piece)), piece
+def over_blocks(g: Tensor | RowSparse, move: Callable[[Any, Array], None]) -> None:
+    """move(which rows, the gradient there) for a gradient piece by piece. Rows that a RowSparse lacks are zeros."""
+    shape, on_cpu = g.shape, namespace(g.array if isinstance(g, Tensor) else g.rows) is np
+    if isinstance(g, Tensor) and on_cpu and g.ndim and g.numel() > cpu.BLOCK:
+        array = g.array
+        cpu.in_pieces(lambda start, stop: move(slice(start, stop), array[start:stop]), shape[0], g.numel() // shape[0])
+    elif isinstance(g, Tensor) or not on_cpu:
+        move(..., g.to_dense().array)
+    else:
+        rows = g.coalesce()
+
+        def piece(start: int, stop: int) -> None:
+            low, high = np.searchsorted(rows.index, (start, stop))
+            some = np.zeros((stop - start, *shape[1:]), dtype=rows.rows.dtype)
+            some[rows.index[low:high] - start] = rows.rows[low:high]
+            move(slice(start, stop), some)
+
+        cpu.in_pieces(piece, shape[0], int(np.prod(shape[1:])))
 
 
 class SGD(Optimizer):
@@ -325,12 +317,13 @@ class SGD(Optimizer):
         sign = -1 if group["maximize"] else 1
         if isinstance(g, RowSparse) and not momentum and not decay:
             rows = g.summed()
-            p.array[rows.index] -= sign * lr * rows.rows  # each row is there once
+            add_to_rows(p.array, rows.index, rows.rows, -sign * lr)
             return
         first = state.get("momentum_buffer") is None
         if momentum and first:
             state["momentum_buffer"] = zeros_like(p)
-        for where, gb in blocks(g):
+
+        def move(where: Any, gb: Array) -> None:
             w = p.array[where]
             if sign < 0:
                 gb = -gb
@@ -345,6 +338,8 @@ class SGD(Optimizer):
                     b += (1 - group["dampening"]) * gb
                 gb = gb + momentum * b if group["nesterov"] else b
             w -= lr * gb
+
+        over_blocks(g, move)
 
 
 class Adam(Optimizer):
@@ -395,7 +390,8 @@ class Adam(Optimizer):
         shrink = 1 - lr * decay if group["decoupled_weight_decay"] else 1.0
         step_size = lr / (1 - beta1**steps)
         correction = (1 - beta2**steps) ** 0.5
-        for where, gb in blocks(g):
+
+        def move(where: Any, gb: Array) -> None:
             w, m, v = p.array[where], state["exp_avg"].array[where], state["exp_avg_sq"].array[where]
             if group["maximize"]:
                 gb = -gb
@@ -403,6 +399,8 @@ class Adam(Optimizer):
                 gb = gb + decay * w
             top = state["max_exp_avg_sq"].array[where] if group["amsgrad"] else v
             _adam(gb, shrink, 1 - beta1, beta2, 1 - beta2, correction, eps, step_size, w, m, v, top)
+
+        over_blocks(g, move)
 
 
 @elementwise(
@@ -431,19 +429,24 @@ def _adam(
 ) -> None:
     """One step of Adam. top: the largest v so far, or v itself."""
     xp = namespace(w)
+    t = xp.empty_like(w)  # for all that is computed on the way, so that it stays in the cache
     if shrink != 1:
         w *= shrink
-    m += rate1 * (g - m)
+    xp.subtract(g, m, out=t)
+    t *= rate1
+    m += t
     v *= beta2
-    v += rate2 * (g * g)
+    xp.multiply(g, g, out=t)
+    t *= rate2
+    v += t
     if top is not v:
         xp.maximum(top, v, out=top)
-    denominator = xp.sqrt(top, out=xp.empty_like(top))  # an array also where w is a single number
-    denominator /= correction
-    denominator += eps
-    xp.divide(m, denominator, out=denominator)
-    denominator *= step_size
-    w -= denominator
+    xp.sqrt(top, out=t)
+    t /= correction
+    t += eps
+    xp.divide(m, t, out=t)
+    t *= step_size
+    w -= t
 
 
 class AdamW(Adam):
@@ -493,18 +496,22 @@ class SparseAdam(Optimizer):
         if not state:
             state.update(step=0, exp_avg=zeros_like(p), exp_avg_sq=zeros_like(p))
         state["step"] += 1
-        rows = g.summed()
-        if not len(rows.index):
-            return
-        gr = -rows.rows if group["maximize"] else rows.rows
+        rows, sign = g.summed(), -1 if group["maximize"] else 1
         beta1, beta2 = group["betas"]
         m, v = state["exp_avg"].array, state["exp_avg_sq"].array
-        old_m, old_v = m[rows.index], v[rows.index]
-        new_m = old_m + (1 - beta1) * (gr - old_m)
-        new_v = old_v + (1 - beta2) * (gr * gr - old_v)
-        m[rows.index], v[rows.index] = new_m, new_v
         step_size = float(group["lr"]) * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
-        p.array[rows.index] -= step_size * (new_m / (namespace(new_v).sqrt(new_v) + group["eps"]))
+
+        def piece(start: int, stop: int) -> None:
+            some, gr = rows.index[start:stop], sign * rows.rows[start:stop]
+            old_m, old_v = m[some], v[some]
+            new_m = m[some] = old_m + (1 - beta1) * (gr - old_m)
+            new_v = v[some] = old_v + (1 - beta2) * (gr * gr - old_v)
+            p.array[some] -= step_size * (new_m / (namespace(new_v).sqrt(new_v) + group["eps"]))
+
+        if not isinstance(m, np.ndarray):
+            piece(0, len(rows.index))
+        else:
+            cpu.in_pieces(piece, len(rows.index), rows.rows.size // (len(rows.index) or 1))
 
 
 class RMSprop(Optimizer):
@@ -550,7 +557,8 @@ class RMSprop(Optimizer):
                 state["grad_avg"] = zeros_like(p)
         counted(state)
         xp = namespace(p.array)
-        for where, gb in blocks(g):
+
+        def move(where: Any, gb: Array) -> None:
             w, v = p.array[where], state["square_avg"].array[where]
             if group["maximize"]:
                 gb = -gb
@@ -562,13 +570,15 @@ class RMSprop(Optimizer):
                 mean = state["grad_avg"].array[where]
                 mean += (1 - alpha) * (gb - mean)
                 v = v - mean * mean
-            move = gb / (xp.sqrt(v) + group["eps"])
+            step = gb / (xp.sqrt(v) + group["eps"])
             if momentum > 0:
                 b = state["momentum_buffer"].array[where]
                 b *= momentum
-                b += move
-                move = b
-            w -= float(group["lr"]) * move
+                b += step
+                step = b
+            w -= float(group["lr"]) * step
+
+        over_blocks(g, move)
 
 
 class Adagrad(Optimizer):
@@ -616,12 +626,8 @@ class Adagrad(Optimizer):
         if isinstance(g, RowSparse) and g.visible and decay:
             raise RuntimeError("weight_decay option is not compatible with sparse gradients")
         lr = float(group["lr"]) / (1 + (counted(state) - 1) * group["lr_decay"])
-        if isinstance(g, RowSparse) and not decay and group["eps"] > 0:
-            rows = g.summed()
-            pieces: Blocks = iter([(rows.index, rows.rows)])
-        else:
-            pieces = blocks(g)
-        for where, gb in pieces:
+
+        def move(where: Any, gb: Array) -> None:
             if group["maximize"]:
                 gb = -gb
             if decay:
@@ -629,6 +635,12 @@ class Adagrad(Optimizer):
             total = state["sum"].array[where] + gb * gb
             state["sum"].array[where] = total
             p.array[where] -= lr * (gb / (xp.sqrt(total) + group["eps"]))
+
+        if isinstance(g, RowSparse) and not decay and group["eps"] > 0:
+            rows = g.summed()
+            move(rows.index, rows.rows)
+        else:
+            over_blocks(g, move)
 
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "SparseAdam"]

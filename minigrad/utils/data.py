@@ -1,6 +1,7 @@
 """torch.utils.data's names, for `from minigrad.utils.data import DataLoader`; the code is in minigrad.data."""
 
 import sys
+from typing import TYPE_CHECKING
 
 from ..data import (
     BatchSampler,
@@ -22,6 +23,7 @@ from ..data import (
     get_worker_info,
     random_split,
 )
+from ..names import missing
 
 __all__ = [
     "BatchSampler",
@@ -45,3 +47,6 @@ __all__ = [
 ]
 
 dataset = sampler = dataloader = distributed = sys.modules[__name__]  # where torch's files have these names
+
+if not TYPE_CHECKING:
+    __getattr__ = missing(__name__)

@@ -1,0 +1,1 @@
+"""python -m minigrad.bench: minigrad timed against what a user would pick instead, side by side, on the same numbers."""
