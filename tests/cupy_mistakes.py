@@ -12,6 +12,7 @@ all of them must pass.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import re
@@ -532,6 +533,12 @@ class Copy:
             if (ROOT / name).exists():
                 (self.root / name).symlink_to(ROOT / name)
 
+    def change(self, file: str, text: str) -> None:
+        """Write a file of the package. A compiled file counts as that of its source by size and second: another change may have both."""
+        source = self.root / "minigrad" / file
+        source.write_text(text, encoding="utf-8")
+        Path(importlib.util.cache_from_source(source)).unlink(missing_ok=True)
+
     def start(self, work: Callable[[], int], log: str) -> tuple[int, Path]:
         """Begin work in a child of this process, which has imported torch already. Returns what `end` takes."""
         output = self.root / log
@@ -603,8 +610,7 @@ def passes_without_mistakes(copy: Copy, seeded: Sequence[Mistake], backends: Seq
 
 def noticed(copy: Copy, m: Mistake, wrong: str, backends: Sequence[str]) -> dict[str, str]:
     """Who notices, by the tests beside it, and what they say: "numpy" should not; the emulator is asked where the fake does not."""
-    original, edited = ROOT / "minigrad" / m.file, copy.root / "minigrad" / m.file
-    edited.write_text(wrong, encoding="utf-8")
+    copy.change(m.file, wrong)
     tests = tests_of(m)
     by = dict[str, str]()
 
@@ -623,7 +629,7 @@ def noticed(copy: Copy, m: Mistake, wrong: str, backends: Sequence[str]) -> dict
     finally:
         if numpy is not None:
             ended("numpy", numpy)
-        shutil.copy2(original, edited)
+        shutil.copy2(ROOT / "minigrad" / m.file, copy.root / "minigrad" / m.file)
     return by
 
 
