@@ -14,7 +14,7 @@ import numpy as np
 BLOCK = 1 << 15  # elements: what a formula of ten steps reads and writes stays in a core's cache
 LARGER = 4  # times so large are the pieces that threads share
 WORTH_SHARING = 1 << 17  # elements of a formula: less is done before another thread has woken up
-MUCH = 1 << 21  # elements that are only moved: fewer are in the caches, where one thread is fast enough
+MUCH = 1 << 22  # elements that are only moved: fewer are in the caches, where one thread is fast enough
 
 
 def keep_memory() -> None:
@@ -112,12 +112,20 @@ def gather_and_add(table: np.ndarray, index: np.ndarray, positions: np.ndarray) 
     """y[..., t, :] = table[index[..., t]] + positions[t], for ids that are in range."""
     if not table.flags.c_contiguous:
         return table[index] + positions
-    y = np.empty((*index.shape, table.shape[1]), table.dtype)
+    length, width = positions.shape
+    y = np.empty((*index.shape, width), table.dtype)
+    batch = index.size // (length or 1)
+    ids, sequences = index.reshape(batch, length), y.reshape(batch, length, width)
+    long = LARGER * rows_apiece(width)
 
-    def piece(i: int, j: int) -> None:  # some positions of all sequences: what is looked up is still in the cache
-        np.add(table.take(index[..., i:j], axis=0, mode="clip"), positions[i:j], out=y[..., i:j, :])
+    def piece(i: int, j: int) -> None:
+        for t in range(0, length, long):  # what is looked up is still in the cache when a position is added
+            part = sequences[i:j, t : t + long]
+            table.take(ids[i:j, t : t + long], axis=0, out=part, mode="clip")
+            part += positions[t : t + long]
 
-    in_pieces(piece, len(positions), y.size // (len(positions) or 1), y.size >= MUCH)
+    whole = length * width
+    in_pieces(piece, batch, whole, y.size >= MUCH, step=rows_apiece(whole))
     return y
 
 
@@ -128,10 +136,6 @@ def add_to_rows(x: np.ndarray, index: np.ndarray, y: np.ndarray, factor: float) 
         x[index[i:j]] += factor * y[i:j]
 
     in_pieces(piece, len(index), y.size // (len(index) or 1), y.size >= MUCH)
-
-
-MANY = 12
-"""Ids that occur more often are summed one by one, the others together, in layers."""
 
 
 def coalesce(index: np.ndarray, y: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -149,37 +153,46 @@ def coalesce(index: np.ndarray, y: np.ndarray, rows: int) -> tuple[np.ndarray, n
     changes[0] = True
     np.not_equal(in_order[1:], in_order[:-1], out=changes[1:])
     start = changes.nonzero()[0]  # of each id's occurrences in `order`
-    count = np.empty_like(start)
-    np.subtract(start[1:], start[:-1], out=count[:-1])
-    count[-1] = len(index) - start[-1]
-    sums = np.empty((len(start), *y.shape[1:]), dtype=y.dtype)
+    ids, first = in_order[start], order[start]
+    sums = np.empty((len(ids), *y.shape[1:]), y.dtype)
     width = sums[0].size
-    many = len(index) if width == 1 else MANY  # one number a row: NumPy would sum those in pairs, not in order
-    few, often = (count <= many).nonzero()[0], (count > many).nonzero()[0]
-    step = rows_apiece(width)
-    few = few[(-count[few]).argsort(kind="stable")]  # by how often they occur: layer r below is then a prefix
+
+    def begun(i: int, j: int) -> None:
+        part = sums[i:j]
+        y.take(first[i:j], axis=0, out=part, mode="clip")
+        part += 0  # -0 becomes +0, as in a sum that starts from zero
+
+    in_pieces(begun, len(ids), width, y.size >= MUCH)
+    if len(ids) == len(index):
+        return ids, sums
+    times = np.empty_like(start)
+    np.subtract(start[1:], start[:-1], out=times[:-1])
+    times[-1] = len(index) - start[-1]
+    again = (times > 1).nonzero()[0]
+    again = again[(-times[again]).argsort(kind="stable")]  # by how often they occur, the most frequent first
+    start, times = start[again], times[again]
+    # As many ids as there are layers left for the others; of one number a row, NumPy would sum in pairs, not in order
+    often = int((times > np.arange(len(times))).sum()) if width > 1 else 0
+    step = LARGER * rows_apiece(width)
+
+    def one_by_one(i: int, j: int) -> None:
+        for k, a, n in zip(again[i:j].tolist(), start[i:j].tolist(), times[i:j].tolist(), strict=True):
+            total: Any = 0
+            for b in range(a, a + n, step):
+                part = y.take(order[b : min(b + step, a + n)], axis=0, mode="clip")
+                part[0] += total
+                total = np.add.reduce(part, axis=0)
+            sums[k] = total
 
     def in_layers(i: int, j: int) -> None:
-        """Layer r adds the r-th occurrence of every id that has one."""
-        some = few[i:j]
-        first, times = start[some], -count[some]
-        part = y.take(order[first], axis=0, mode="clip")
-        part += y.dtype.type(0)  # 0 + (-0) is +0, as in a sum that starts from zero
-        for r in range(1, -times[0]):
-            k = times.searchsorted(-r)  # how many occur more than r times
+        """Layer r adds the r-th occurrence of every id that has one: of a prefix, as they are sorted by that."""
+        some, first, fewer = again[often + i : often + j], start[often + i : often + j], -times[often + i : often + j]
+        part = sums[some]
+        for r in range(1, -fewer[0]):
+            k = fewer.searchsorted(-r)  # how many occur more than r times
             part[:k] += y.take(order[first[:k] + r], axis=0, mode="clip")
         sums[some] = part
 
-    def one_by_one(i: int, j: int) -> None:
-        for k in often[i:j].tolist():
-            where = order[start[k] : start[k] + count[k]]
-            buffer = np.empty((min(step, len(where)) + 1, *y.shape[1:]), dtype=y.dtype)
-            buffer[0] = 0
-            for a in range(0, len(where), step):
-                n = len(y.take(where[a : a + step], axis=0, out=buffer[1 : 1 + len(where) - a], mode="clip"))
-                np.add.reduce(buffer[: n + 1], axis=0, out=sums[k])
-                buffer[0] = sums[k]
-
-    in_pieces(in_layers, len(few), width, y.size >= MUCH)
-    in_pieces(one_by_one, len(often), share=y.size >= MUCH, step=1)
-    return in_order[start], sums
+    in_pieces(one_by_one, often, share=y.size >= MUCH, step=1)
+    in_pieces(in_layers, len(again) - often, width, y.size >= MUCH)
+    return ids, sums

@@ -139,20 +139,42 @@ def test_rows_of_a_table_that_is_not_contiguous() -> None:
 
 
 @given(
-    st.lists(st.integers(0, 5), min_size=1, max_size=200),
+    st.integers(1, 300),
+    st.integers(1, 6),
     st.sampled_from([1, 3, 70]),
     st.sampled_from([64, 1 << 15]),
     st.booleans(),
 )
-def test_scatter_add_is_the_loop(ids: list[int], width: int, block: int, share: bool) -> None:
-    """Bit for bit, also where an id occurs so often that it is summed by itself, in several pieces."""
+def test_scatter_add_is_the_loop(n: int, rows: int, width: int, block: int, share: bool) -> None:
+    """Bit for bit, the zeros' signs too; also where an id occurs so often that it is summed by itself, in several pieces."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cpu, "BLOCK", block)
         patch.setattr(cpu, "MUCH", 0 if share else 1 << 40)
-        y = np.random.default_rng(len(ids)).normal(size=(len(ids), width)).astype(np.float32)
-        index, sums = cpu.coalesce(np.array(ids), y, 6)
-    wanted = np.zeros((6, width), np.float32)
+        random = np.random.default_rng(n)
+        ids = random.integers(0, rows, n)
+        y = random.choice([-0.0, 1, 3, -3], (n, width)).astype(np.float32) * random.random(width, np.float32)
+        index, sums = cpu.coalesce(ids, y, rows)
+    wanted = np.zeros((rows, width), np.float32)
     for i, row in zip(ids, y, strict=True):
         wanted[i] += row
-    np.testing.assert_array_equal(index, sorted(set(ids)))
-    np.testing.assert_array_equal(sums, wanted[index])
+    np.testing.assert_array_equal(index, np.unique(ids))
+    np.testing.assert_array_equal(sums.view(np.int32), wanted[index].view(np.int32))
+
+
+@given(
+    st.integers(0, 4),
+    st.integers(0, 40),
+    st.sampled_from([1, 3, 70]),
+    st.sampled_from([64, 1 << 15]),
+    st.booleans(),
+)
+def test_gather_and_add_is_both(batch: int, length: int, width: int, block: int, share: bool) -> None:
+    """Bit for bit, where a piece is several sequences and where it is a part of one."""
+    random = np.random.default_rng(length)
+    table, positions = random.normal(size=(9, width)), random.normal(size=(length, width))
+    ids = random.integers(0, 9, (batch, length))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cpu, "BLOCK", block)
+        patch.setattr(cpu, "MUCH", 0 if share else 1 << 40)
+        y = cpu.gather_and_add(table, ids, positions)
+    np.testing.assert_array_equal(y, table[ids] + positions)

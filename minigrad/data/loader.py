@@ -18,7 +18,7 @@ from .samplers import BatchSampler, RandomSampler, SequentialSampler
 from .tokenizer import gpt2_tokenizer
 from .windows import GPTDatasetV1, Report
 
-_AHEAD = 1 << 6  # samples that are read at a time, where a dataset can
+_AHEAD = 1 << 8  # samples that are read at a time, where a dataset can
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
