@@ -138,6 +138,14 @@ def add_to_rows(x: np.ndarray, index: np.ndarray, y: np.ndarray, factor: float) 
     in_pieces(piece, len(index), y.size // (len(index) or 1), y.size >= MUCH)
 
 
+def sorted_by_id(index: np.ndarray, rows: int) -> np.ndarray:
+    """index.argsort(kind="stable"). NumPy sorts 16-bit integers by radix, others in five times the time: so first the lowest bits."""
+    order = index.astype(np.uint16).argsort(kind="stable")
+    for shift in range(16, (rows - 1).bit_length(), 16):
+        order = order[(index >> shift).astype(np.uint16)[order].argsort(kind="stable")]
+    return order
+
+
 def coalesce(index: np.ndarray, y: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The distinct ids, ascending, and for each the sum of its rows of y (N, ...), in their order, from +0.
 
@@ -146,8 +154,7 @@ def coalesce(index: np.ndarray, y: np.ndarray, rows: int) -> tuple[np.ndarray, n
     if not len(index):
         return index, y.copy()
     y = np.ascontiguousarray(y)  # of which `take` makes no copy
-    # NumPy sorts 16-bit integers by radix, twice as fast
-    order = (index.astype(np.uint16) if rows <= 1 << 16 else index).argsort(kind="stable")
+    order = sorted_by_id(index, rows)
     in_order = index[order]
     changes = np.empty(len(index), dtype=bool)
     changes[0] = True

@@ -178,3 +178,13 @@ def test_gather_and_add_is_both(batch: int, length: int, width: int, block: int,
         patch.setattr(cpu, "MUCH", 0 if share else 1 << 40)
         y = cpu.gather_and_add(table, ids, positions)
     np.testing.assert_array_equal(y, table[ids] + positions)
+
+
+@given(st.integers(1, 40), st.sampled_from([1, 1 << 16, (1 << 16) + 1, 1 << 31, 1 << 40]))
+def test_ids_are_sorted_as_by_numpy(n: int, rows: int) -> None:
+    few = np.random.default_rng(n).integers(0, rows, 1 + n // 2)
+    ids = np.random.default_rng(n).choice([*few, rows - 1], n)
+    np.testing.assert_array_equal(cpu.sorted_by_id(ids, rows), ids.argsort(kind="stable"))
+    if rows <= 1 << 16:
+        ids = ids.astype(np.uint16)
+        np.testing.assert_array_equal(cpu.sorted_by_id(ids, rows), ids.argsort(kind="stable"))
