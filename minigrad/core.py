@@ -155,14 +155,15 @@ class Op:
             )
         return gxs
 
-    @backend.quiet
     def _on_arrays(self, g: Tensor) -> Sequence[Tensor | Patch | None]:
         self.bare = True
+        warnings = backend.warnings.set(backend.SILENT)
         try:
             return [None if gx is None else wrap(gx) for gx in self.backward(g.array)]
         except TypeError:
             pass
         finally:
+            backend.warnings.reset(warnings)
             self.bare = False
         return self.backward(g)  # raises it again, in better words: g is on another device
 

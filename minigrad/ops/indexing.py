@@ -350,6 +350,9 @@ def _index_shape(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
 def _parse(x: Tensor, key: Any) -> tuple[tuple[Any, ...], dict[int, Index]]:
     """The basic part of an index (ints, slices, None), and integer arrays by the axis of what the basic part leaves."""
     keys = list(key) if isinstance(key, tuple) else [key]
+    sizes = x.array.shape
+    if 0 < len(keys) <= len(sizes) and all(type(k) is int and -n <= k < n for k, n in zip(keys, sizes, strict=False)):
+        return tuple(keys), {}  # the common case needs no more than this
     keys = [_plain(k) for k in keys]
     used = sum(k.ndim if _is_mask(k) else 0 if k is None or k is Ellipsis else 1 for k in keys)
     if used > x.ndim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,21 +88,20 @@ def reshape(x: Tensor, *shape: Any) -> Tensor:
 
 
 def _inferred(x: Tensor, to: Shape) -> Shape:
-    invalid = RuntimeError(f"shape '{list(to)}' is invalid for input of size {x.numel()}")
+    """`to`, with a size in place of its -1."""
     if min(to, default=0) < -1 or to.count(-1) > 1:
         raise RuntimeError(f"invalid shape {list(to)}: only one size can be -1, to be inferred, and none below")
-    known = Size(size for size in to if size != -1).numel()
+    count, whole = x.array.size, to
     if -1 in to:
-        if known == 0 or x.numel() % known:
-            if known == 0 and x.numel() == 0:
-                raise RuntimeError(
-                    f"cannot reshape tensor of 0 elements into shape {list(to)} because the unspecified dimension size -1 can be any value"
-                )
-            raise invalid
-        return tuple(x.numel() // known if size == -1 else size for size in to)
-    if known != x.numel():
-        raise invalid
-    return to
+        known = -math.prod(to)
+        if known == 0 and count == 0:
+            raise RuntimeError(
+                f"cannot reshape tensor of 0 elements into shape {list(to)} because the unspecified dimension size -1 can be any value"
+            )
+        whole = tuple([count // (known or 1) if size == -1 else size for size in to])
+    if math.prod(whole) != count:
+        raise RuntimeError(f"shape '{list(to)}' is invalid for input of size {count}")
+    return whole
 
 
 def view(x: Tensor, *shape: Any) -> Tensor:
