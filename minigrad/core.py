@@ -51,7 +51,8 @@ class Op:
     view: ClassVar[bool] = False
     """The result may share memory with the first input."""
     arithmetic: ClassVar[bool] = False
-    """backward computes with + - * / alone: while nothing is recorded, it gets arrays and makes arrays, with no op for each."""
+    """backward computes with + - * /, `reshaped` and `broadcasted` alone: while nothing is recorded, it gets arrays and makes
+    arrays, with no op for each."""
     label: str = "OpBackward0"
     """How `grad_fn` prints."""
 

@@ -71,6 +71,8 @@ def in_pieces(
         share: on several threads; by default if there is enough to do.
         step: items a piece.
     """
+    if n * width <= BLOCK and step is None:  # the common case needs no more than this
+        return run(0, n) if n else None
     share = n * width >= WORTH_SHARING if share is None else share
     step = step or rows_apiece(width) * (LARGER if share and threads() > 1 else 1)
     workers = min(threads(), -(-n // step)) if share else 1
@@ -160,30 +162,35 @@ def coalesce(index: np.ndarray, y: np.ndarray, rows: int) -> tuple[np.ndarray, n
     changes[0] = True
     np.not_equal(in_order[1:], in_order[:-1], out=changes[1:])
     start = changes.nonzero()[0]  # of each id's occurrences in `order`
-    ids, first = in_order[start], order[start]
-    sums = np.empty((len(ids), *y.shape[1:]), y.dtype)
-    width = sums[0].size
+    first = order[start]
+    sums = np.empty((len(start), *y.shape[1:]), y.dtype)
 
-    def begun(i: int, j: int) -> None:
+    def piece(i: int, j: int) -> None:
         part = sums[i:j]
         y.take(first[i:j], axis=0, out=part, mode="clip")
         part += 0  # -0 becomes +0, as in a sum that starts from zero
 
-    in_pieces(begun, len(ids), width, y.size >= MUCH)
-    if len(ids) == len(index):
-        return ids, sums
-    times = np.empty_like(start)
+    in_pieces(piece, len(start), sums[0].size, y.size >= MUCH)
+    if len(start) < len(index):
+        _add_the_others(sums, y, order, start)
+    return in_order[start], sums
+
+
+def _add_the_others(sums: np.ndarray, y: np.ndarray, order: np.ndarray, start: np.ndarray) -> None:
+    """sums[k] += y[order[i]] for start[k] < i < start[k + 1], one after another."""
+    times = np.empty_like(start)  # so often does each id occur
     np.subtract(start[1:], start[:-1], out=times[:-1])
-    times[-1] = len(index) - start[-1]
-    again = (times > 1).nonzero()[0]
-    again = again[(-times[again]).argsort(kind="stable")]  # by how often they occur, the most frequent first
-    start, times = start[again], times[again]
-    # As many ids as there are layers left for the others; of one number a row, NumPy would sum in pairs, not in order
+    times[-1] = len(order) - start[-1]
+    ids = (times > 1).nonzero()[0]
+    ids = ids[(-times[ids]).argsort(kind="stable")]  # the most frequent first
+    start, times = start[ids], times[ids]
+    width = sums[0].size
+    # As many ids as there are layers for the others; of one number a row, NumPy would sum in pairs, not in order
     often = int((times > np.arange(len(times))).sum()) if width > 1 else 0
     step = LARGER * rows_apiece(width)
 
     def one_by_one(i: int, j: int) -> None:
-        for k, a, n in zip(again[i:j].tolist(), start[i:j].tolist(), times[i:j].tolist(), strict=True):
+        for k, a, n in zip(ids[i:j].tolist(), start[i:j].tolist(), times[i:j].tolist(), strict=True):
             total: Any = 0
             for b in range(a, a + n, step):
                 part = y.take(order[b : min(b + step, a + n)], axis=0, mode="clip")
@@ -192,14 +199,13 @@ def coalesce(index: np.ndarray, y: np.ndarray, rows: int) -> tuple[np.ndarray, n
             sums[k] = total
 
     def in_layers(i: int, j: int) -> None:
-        """Layer r adds the r-th occurrence of every id that has one: of a prefix, as they are sorted by that."""
-        some, first, fewer = again[often + i : often + j], start[often + i : often + j], -times[often + i : often + j]
+        """Layer r adds the r-th occurrence of every id that has one: of the ids in front, as they are sorted by that."""
+        some, begin, fewer = (a[often + i : often + j] for a in (ids, start, -times))
         part = sums[some]
         for r in range(1, -fewer[0]):
             k = fewer.searchsorted(-r)  # how many occur more than r times
-            part[:k] += y.take(order[first[:k] + r], axis=0, mode="clip")
+            part[:k] += y.take(order[begin[:k] + r], axis=0, mode="clip")
         sums[some] = part
 
     in_pieces(one_by_one, often, share=y.size >= MUCH, step=1)
-    in_pieces(in_layers, len(again) - often, width, y.size >= MUCH)
-    return ids, sums
+    in_pieces(in_layers, len(ids) - often, width, y.size >= MUCH)

@@ -61,10 +61,10 @@ class Gather(Op):
 
 def rows_at(g: Tensor, index: Index, shape: Sequence[int]) -> Tensor | Patch:
     """The gradient of a table (V, ...) of which rows were looked up: the scatter-add of g, or g's rows with their ids."""
-    rows = Reshape.apply(g, to=(array_of(index).size, *shape[1:]))
+    to = (array_of(index).size, *shape[1:])
     if mode.recording or not backend.keeps_rows(g.array):
-        return scatter_add_rows(rows, flat(index), shape[0])
-    return RowSparse(array_of(index).reshape(-1), rows.array, shape)
+        return scatter_add_rows(Reshape.apply(g, to=to), flat(index), shape[0])
+    return RowSparse(array_of(index).reshape(-1), g.array.reshape(to), shape)
 
 
 class ScatterAdd(Op):

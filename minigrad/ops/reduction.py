@@ -17,7 +17,7 @@ from .convert import cast, floating
 from .elementwise import Sqrt, abs, add, exp, log, pow, square, sub
 from .indexing import take_along_dim
 from .selection import eq, isinf, isnan, logical_not, logical_or, masked_fill, maximum, minimum, ne, where
-from .shape import BroadcastTo, Reshape, Slice, broadcast_shapes, cat, named, narrow, reshape, split
+from .shape import Slice, broadcast_shapes, broadcasted, cat, named, narrow, reshape, reshaped, split
 
 Dims = int | Sequence[int] | None
 
@@ -36,6 +36,7 @@ class Sum(Op):
     """y = Σ x / count over axes; every x gets its sum's g / count. With count = 1, the sum."""
 
     reads = ()
+    arithmetic = True
     axes: tuple[int, ...]
     keepdim: bool
     count: float = 1
@@ -49,12 +50,10 @@ class Sum(Op):
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         if not self.keepdim:
-            g = Reshape.apply(g, to=tuple([1 if i in self.axes else n for i, n in enumerate(self.back)]))
-        if self.count == 1:
-            return (BroadcastTo.apply(g, to=self.back),)
-        if 0 in self.back:  # the mean of nothing: g / 0 would be inf
-            return (BroadcastTo.apply(g, to=self.back) / self.count,)
-        return (BroadcastTo.apply(g / self.count, to=self.back),)
+            g = reshaped(g, tuple([1 if i in self.axes else n for i, n in enumerate(self.back)]))
+        if self.count != 1 and 0 not in self.back:  # the mean of nothing: g / 0 would be inf
+            g = g / self.count
+        return (broadcasted(g, self.back),)
 
 
 def sum(x: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:

@@ -52,6 +52,11 @@ class Reshape(Op):
         return (Reshape.apply(g, to=self.back),)
 
 
+def reshaped(x: Any, to: Shape) -> Any:
+    """A tensor, or an array as `arithmetic` backwards get it, in another shape."""
+    return Reshape.apply(x, to=to) if isinstance(x, Tensor) else x.reshape(to)
+
+
 def clone(x: Tensor) -> Tensor:
     """A copy in its own memory; gradients flow through (torch.clone)."""
     return Clone.apply(x)
@@ -247,6 +252,11 @@ class BroadcastTo(Op):
 
     def backward(self, g: Tensor) -> Sequence[Tensor]:
         return (SumTo.apply(g, to=self.back),)
+
+
+def broadcasted(x: Any, to: Shape) -> Any:
+    """A tensor, or an array as `arithmetic` backwards get it, repeated to another shape."""
+    return BroadcastTo.apply(x, to=to) if isinstance(x, Tensor) else namespace(x).broadcast_to(x, to)
 
 
 class SumTo(Op):
