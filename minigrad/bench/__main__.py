@@ -252,8 +252,11 @@ def draw(results: list[Result], path: str) -> None:
     for r in results:
         if r.row.growth:
             grown.setdefault(r.row.growth[0], []).append((r.row.growth[1], 1000 * r.ours))
-    figure = Figure(figsize=(11, 1.5 + max(0.19 * len(ratios), 3)), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[3, 1])
+    height = 1.5 + max(0.19 * len(ratios), 3 * len(grown))
+    figure = Figure(figsize=(12, height), layout="constrained")
+    right = [*grown, *["."] * max(round(height / 3) - len(grown), 0)] or ["."]
+    axes = figure.subplot_mosaic([["ratios", name] for name in right], width_ratios=[2.5, 1])
+    left = axes["ratios"]
     names = [f"{r.row.title}: {peer}" for r, peer in ratios]
     values = [r.ratio(peer) for r, peer in ratios]
     limits = [r.row.limits.get(peer) for r, peer in ratios]
@@ -270,15 +273,15 @@ def draw(results: list[Result], path: str) -> None:
     left.invert_yaxis()
     left.tick_params(axis="y", labelsize=6.5)
     left.margins(y=0.005)
+    left.set_visible(bool(ratios))
     for name, points in grown.items():
-        right.plot(*zip(*points, strict=True), marker="o", label=f"over {name}")
-    if grown:
-        right.set(xscale="log", yscale="log", xlabel="tokens, rows", ylabel="embedding step, ms")
-        right.set_box_aspect(1)
-        right.set_anchor("N")
-        right.legend(fontsize=8)
-    else:
-        right.set_visible(False)
+        axes[name].plot(*zip(*points, strict=True), marker="o")
+        axes[name].set(xlabel=name, ylabel="embedding step, ms")
+        axes[name].set_xscale("log", base=2)
+        axes[name].set_yscale("log", base=2)
+        axes[name].set_xticks([x for x, _ in points], [f"{x:,}" for x, _ in points], fontsize=7)
+        axes[name].set_ylim(min(y for _, y in points) / 2, max(y for _, y in points) * 2)
+        axes[name].yaxis.set_major_formatter("{x:g}")
     figure.savefig(path, dpi=150)
 
 
