@@ -69,7 +69,7 @@ dist.all_reduce(least, dist.ReduceOp.MIN)
 dist.broadcast(first, src=0)
 dist.barrier()
 if rank == 0:
-    print(f"{alone.item():.3f} {most.item():.3f} {least.item():.3f} {first.item():.3f}")
+    print(f"{alone.item():.1f} {most.item():.1f} {least.item():.1f} {first.item():.1f}")
     print([name for name in model.state_dict()][:3], isinstance(model, DDP), len(list(model.module.parameters())))
     print(f"{model.module.norm.running_mean.sum().item():.4f} {model.module.norm.num_batches_tracked.item()}")
 dist.destroy_process_group()
