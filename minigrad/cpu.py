@@ -14,7 +14,7 @@ import numpy as np
 BLOCK = 1 << 15  # elements: what a formula of ten steps reads and writes stays in a core's cache
 LARGER = 4  # times so large are the pieces that threads share
 WORTH_SHARING = 1 << 17  # elements of a formula: less is done before another thread has woken up
-MUCH = 1 << 22  # elements that are only moved: fewer are in the caches, where one thread is fast enough
+MUCH = 1 << 20  # elements that are only moved: fewer are in the caches, where one thread is fast enough
 
 
 def keep_memory() -> None:
@@ -106,7 +106,7 @@ def gather(table: np.ndarray, index: np.ndarray) -> np.ndarray:
         # 'clip' skips a second bounds check, and with it a buffer
         table.take(ids[i:j], axis=0, out=rows[i:j], mode="clip")
 
-    in_pieces(piece, index.size, y.size // (index.size or 1), y.size >= MUCH)
+    in_pieces(piece, index.size, y.size // (index.size or 1), y.size > MUCH)
     return y
 
 
@@ -127,7 +127,7 @@ def gather_and_add(table: np.ndarray, index: np.ndarray, positions: np.ndarray) 
             part += positions[t : t + long]
 
     whole = length * width
-    in_pieces(piece, batch, whole, y.size >= MUCH, step=rows_apiece(whole))
+    in_pieces(piece, batch, whole, y.size > MUCH, step=rows_apiece(whole))
     return y
 
 
@@ -137,7 +137,7 @@ def add_to_rows(x: np.ndarray, index: np.ndarray, y: np.ndarray, factor: float) 
     def piece(i: int, j: int) -> None:
         x[index[i:j]] += factor * y[i:j]
 
-    in_pieces(piece, len(index), y.size // (len(index) or 1), y.size >= MUCH)
+    in_pieces(piece, len(index), y.size // (len(index) or 1), y.size > MUCH)
 
 
 def sorted_by_id(index: np.ndarray, rows: int) -> np.ndarray:
@@ -170,7 +170,7 @@ def coalesce(index: np.ndarray, y: np.ndarray, rows: int) -> tuple[np.ndarray, n
         y.take(first[i:j], axis=0, out=part, mode="clip")
         part += 0  # -0 becomes +0, as in a sum that starts from zero
 
-    in_pieces(piece, len(start), sums[0].size, y.size >= MUCH)
+    in_pieces(piece, len(start), sums[0].size, y.size > 4 * MUCH)
     if len(start) < len(index):
         _add_the_others(sums, y, order, start)
     return in_order[start], sums
@@ -207,5 +207,5 @@ def _add_the_others(sums: np.ndarray, y: np.ndarray, order: np.ndarray, start: n
             part[:k] += y.take(order[begin[:k] + r], axis=0, mode="clip")
         sums[some] = part
 
-    in_pieces(one_by_one, often, share=y.size >= MUCH, step=1)
-    in_pieces(in_layers, len(ids) - often, width, y.size >= MUCH)
+    in_pieces(one_by_one, often, share=y.size > 4 * MUCH, step=1)
+    in_pieces(in_layers, len(ids) - often, width, y.size > 4 * MUCH)
