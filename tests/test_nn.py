@@ -326,6 +326,44 @@ def test_the_token_table_is_drawn_first() -> None:
     )
 
 
+class Doubled(mg.nn.Embedding):
+    """A table as somebody else writes it, with a forward of its own."""
+
+    def forward(self, input):
+        return 2 * super().forward(input)
+
+
+class Around(mg.nn.Module):
+    """A module around a table, as LoRA is."""
+
+    def __init__(self, table):
+        super().__init__()
+        self.table = table
+
+    def forward(self, input):
+        return 2 * self.table(input)
+
+
+def _replaced_forward(table):
+    table.forward = lambda input, plain=table.forward: 2 * plain(input)
+    return table
+
+
+def _hooked(table):
+    table.register_forward_hook(lambda module, inputs, y: 2 * y)
+    return table
+
+
+@pytest.mark.parametrize(
+    "other", [lambda t: Doubled.from_pretrained(t.weight, freeze=False), Around, _replaced_forward, _hooked]
+)
+def test_a_table_that_does_more_than_look_up_does_it_here_too(other: Any) -> None:
+    layer, ids = mg.nn.TokenAndPositionEmbedding(5, 3, 2), mg.tensor([[1, 4], [0, 1]])
+    plain = 2 * layer.token(ids) + layer.position(mg.arange(2))
+    layer.token = other(layer.token)
+    np.testing.assert_array_equal(numpy_of(layer(ids)), numpy_of(plain))
+
+
 def test_positions_second_order() -> None:
     ids = np.array([[0, 2, 2], [1, 0, 2], [0, 0, 0]])
 

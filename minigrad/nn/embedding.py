@@ -86,11 +86,6 @@ class Embedding(_Table):
             input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
         )
 
-    def only_looks_up(self) -> bool:
-        """True if calling this module does nothing but look rows up: no option changes that, and no hook."""
-        options = self.padding_idx, self.max_norm, self.scale_grad_by_freq, self.sparse
-        return options == (None, None, False, False) and not (self._hooks or self._pre_hooks)
-
     @classmethod
     def from_pretrained(
         cls,
@@ -118,6 +113,14 @@ class Embedding(_Table):
 
     def extra_repr(self) -> str:
         return ", ".join([*self._told("padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse")])
+
+
+def only_looks_up(table: Module) -> bool:
+    """True if calling this module does nothing but look rows up: it is an Embedding, and no option or hook changes that."""
+    if not isinstance(table, Embedding) or type(table).forward is not Embedding.forward or "forward" in vars(table):
+        return False
+    options = table.padding_idx, table.max_norm, table.scale_grad_by_freq, table.sparse
+    return options == (None, None, False, False) and not (table._hooks or table._pre_hooks)
 
 
 class EmbeddingBag(_Table):

@@ -39,7 +39,7 @@ from ..ops.shape import broadcast_to, matrix_transpose
 from ..tensor import Tensor
 from . import functional as F
 from . import init
-from .embedding import Embedding
+from .embedding import Embedding, only_looks_up
 from .layers import Linear
 from .module import Module, Parameter
 
@@ -325,7 +325,7 @@ class TokenAndPositionEmbedding(Module):
                 "TokenAndPositionEmbedding: ids must be (T,) or (B, T), got a single id without a sequence axis"
             )
         token, position = self.token, self.position
-        if type(position) is LearnedPositions and position.only_looks_up() and token.only_looks_up():
+        if type(position) is LearnedPositions and only_looks_up(position) and only_looks_up(token):
             position.check_length(end := start + ids.shape[-1])
             whole = start == 0 and end == position.num_embeddings
             return gather_and_add(token.weight, ids, position.weight if whole else position.weight[start:end])
