@@ -364,6 +364,19 @@ def test_a_table_that_does_more_than_look_up_does_it_here_too(other: Any) -> Non
     np.testing.assert_array_equal(numpy_of(layer(ids)), numpy_of(plain))
 
 
+def test_two_tables_of_other_types_are_added_as_tensors_are() -> None:
+    layer, ids = mg.nn.TokenAndPositionEmbedding(5, 3, 2), mg.tensor([[1, 4, 1], [0, 1, 2]])
+    layer.token.double()
+    y = layer(ids)
+    assert y.dtype == mg.float64
+    np.testing.assert_array_equal(numpy_of(y), numpy_of(layer.token(ids) + layer.position.weight))
+    y.sum().backward()
+    assert [layer.token.weight.grad.dtype, layer.position.weight.grad.dtype] == [mg.float64, mg.float32]
+    layer.token = mg.nn.Embedding(5, 4)
+    with pytest.raises(RuntimeError, match="do not broadcast"):
+        layer(ids)
+
+
 def test_positions_second_order() -> None:
     ids = np.array([[0, 2, 2], [1, 0, 2], [0, 0, 0]])
 

@@ -10,7 +10,8 @@ from .. import backend, cpu
 from ..backend import Array, namespace
 from ..core import Op, Patch
 from ..tensor import Tensor
-from .indexing import Index, array_of, checked, rows_at
+from .elementwise import add
+from .indexing import Index, array_of, checked, gather_rows, rows_at
 from .shape import SumTo
 
 LAYOUTS = ("halves", "interleaved")
@@ -41,6 +42,8 @@ class GatherAndAdd(Op):
 
 def gather_and_add(table: Tensor, index: Tensor, positions: Tensor) -> Tensor:
     """Rows of a table (V, D) by ids (..., T), plus positions (T, D): (..., T, D). Raises as `embedding` for the ids."""
+    if table.array.dtype != positions.array.dtype or table.array.shape[1:] != positions.array.shape[1:]:
+        return add(gather_rows(table, index, "embedding", from_end=False), positions)
     return GatherAndAdd.apply(table, positions, index=checked(index, table.array.shape, "embedding", from_end=False))
 
 
